@@ -1,0 +1,27 @@
+// Identity of a job: the hash of what is trained.
+#ifndef RETORT_COMMON_TRAINING_ID_H_
+#define RETORT_COMMON_TRAINING_ID_H_
+
+#include <string>
+
+#include "common/ids.h"
+#include "retort/v1/spec.pb.h"
+
+namespace retort {
+
+// Raised when the trainer starts to give other results for the same spec.
+inline constexpr int kTrainerVersion = 1;
+
+// The bytes that are hashed: a line `path=value` for each field that is set, sorted by path, behind
+// a line with the version of this form. Proto serialisation is not canonical; this is, and golden
+// hashes hold it. Unset fields leave no line, so that a field can be added later without renaming
+// the jobs of today.
+std::string CanonicalTraining(const v1::TrainingSpec& spec);
+
+// SHA-256 of CanonicalTraining. Two specs have the same id exactly if the same fields have the same
+// values.
+JobId TrainingId(const v1::TrainingSpec& spec);
+
+}  // namespace retort
+
+#endif  // RETORT_COMMON_TRAINING_ID_H_

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs what building and running Retort needs, from Debian 12's own packages. As root, or with sudo.
+# Does nothing, and needs no network, where all of it is there.
+set -euo pipefail
+
+packages=(
+  build-essential cmake ninja-build ccache mold pkg-config git ca-certificates
+  protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev
+  libtorch-dev
+  libopenblas0-pthread  # LibTorch calls whatever BLAS is installed; the reference BLAS is several times slower
+  libsqlite3-dev libabsl-dev libspdlog-dev libssl-dev
+  libcli11-dev libyaml-cpp-dev libceres-dev libmatio-dev nlohmann-json3-dev
+  libgtest-dev libgmock-dev
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "install.sh: run it as root, or install sudo; missing: ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+echo "Installing ${#missing[@]} Debian packages: ${missing[*]}" >&2
+"${as_root[@]}" apt-get update -q >&2
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >&2
