@@ -5,12 +5,10 @@
 #include <string>
 
 #include "common/ids.h"
+#include "common/spec/trainer_version.h"
 #include "retort/v1/spec.pb.h"
 
 namespace retort {
-
-// Raised when the trainer starts to give other results for the same spec.
-inline constexpr int kTrainerVersion = 1;
 
 // The bytes that are hashed: a line `path=value` for each field that is set, sorted by path, behind
 // a line with the version of this form. Proto serialisation is not canonical; this is, and golden
