@@ -1,0 +1,231 @@
+#include "server/artifacts/artifact_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+
+namespace retort {
+namespace {
+
+constexpr size_t kHashPieceBytes = size_t{1} << 20;
+
+// Size of a regular file, or -1.
+int64_t FileSize(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return -1;
+  return info.st_size;
+}
+
+// Reads up to `limit` bytes at `offset`; fewer only at the end of the file.
+absl::StatusOr<std::string> ReadAt(int fd, int64_t offset, size_t limit, const std::string& path) {
+  std::string bytes(limit, '\0');
+  size_t filled = 0;
+  while (filled < limit) {
+    const ssize_t n =
+        pread(fd, bytes.data() + filled, limit - filled, offset + static_cast<int64_t>(filled));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoStatus(errno, path, "cannot be read");
+    if (n == 0) break;
+    filled += static_cast<size_t>(n);
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------- writing
+
+ArtifactWriter::~ArtifactWriter() {
+  fd_.Reset();
+  if (!resumable_) unlink(path_.c_str());
+  if (resumable_) store_.Release(hash_);
+}
+
+absl::Status ArtifactWriter::Start(int64_t offset) {
+  fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!fd_.valid()) return ErrnoStatus(errno, path_, "cannot be created");
+  if (ftruncate(fd_.get(), offset) != 0) return ErrnoStatus(errno, path_, "cannot be cut to size");
+  while (written_ < offset) {
+    const size_t piece = std::min<size_t>(kHashPieceBytes, static_cast<size_t>(offset - written_));
+    RETORT_ASSIGN_OR_RETURN(const std::string bytes, ReadAt(fd_.get(), written_, piece, path_));
+    sha_.Update(bytes);
+    written_ += static_cast<int64_t>(bytes.size());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ArtifactWriter::Append(std::string_view data) {
+  if (written_ + static_cast<int64_t>(data.size()) > size_bytes_) {
+    Discard();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "artifact ", hash_.hex(), ": more than the announced ", size_bytes_, " bytes were sent"));
+  }
+  while (!data.empty()) {
+    const ssize_t n = pwrite(fd_.get(), data.data(), data.size(), written_);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoStatus(errno, path_, "cannot be written");
+    sha_.Update(data.substr(0, static_cast<size_t>(n)));
+    written_ += n;
+    data.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ArtifactWriter::Commit() {
+  if (written_ != size_bytes_) {
+    Discard();
+    return absl::InvalidArgumentError(absl::StrCat("artifact ", hash_.hex(), ": ", written_,
+                                                   " bytes were sent; announced were ",
+                                                   size_bytes_));
+  }
+  const ArtifactHash found(sha_.Finish());
+  if (found != hash_) {
+    Discard();
+    return absl::InvalidArgumentError(absl::StrCat("artifact ", hash_.hex(),
+                                                   ": the bytes sent have the SHA-256 ",
+                                                   found.hex(), "; they were discarded"));
+  }
+  if (fchmod(fd_.get(), 0444) != 0) return ErrnoStatus(errno, path_, "cannot be given its mode");
+  if (fsync(fd_.get()) != 0) return ErrnoStatus(errno, path_, "cannot be flushed");
+  return store_.Publish(hash_, path_);
+}
+
+void ArtifactWriter::Discard() { unlink(path_.c_str()); }
+
+// ---------------------------------------------------------------------------------------- reading
+
+absl::StatusOr<std::string> ArtifactReader::Read(size_t limit) {
+  limit = std::min<size_t>(limit, static_cast<size_t>(size_bytes_ - offset_));
+  RETORT_ASSIGN_OR_RETURN(std::string bytes, ReadAt(fd_.get(), offset_, limit, path_));
+  if (bytes.size() < limit) {
+    return absl::DataLossError(absl::StrCat(path_, ": is cut short at byte ",
+                                            offset_ + static_cast<int64_t>(bytes.size())));
+  }
+  offset_ += static_cast<int64_t>(bytes.size());
+  if (!whole_ || checked_) return bytes;
+  sha_.Update(bytes);
+  if (offset_ < size_bytes_) return bytes;
+  checked_ = true;
+  const ArtifactHash found(sha_.Finish());
+  if (found == hash_) return bytes;
+  return absl::DataLossError(
+      absl::StrCat(path_, ": is damaged: its content has the SHA-256 ", found.hex()));
+}
+
+// ------------------------------------------------------------------------------------------ store
+
+absl::StatusOr<std::unique_ptr<ArtifactStore>> ArtifactStore::Open(const std::string& folder) {
+  const std::string partial = folder + "/partial";
+  RETORT_RETURN_IF_ERROR(MakeFolders(partial));
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(partial, error)) {
+    // Files of uploads that ran beside another one are of no use to anybody else.
+    if (entry.path().filename().string().size() != 64) unlink(entry.path().c_str());
+  }
+  if (error) return ErrnoStatus(error.value(), partial, "cannot be listed");
+  return std::unique_ptr<ArtifactStore>(new ArtifactStore(folder));
+}
+
+bool ArtifactStore::Has(const ArtifactHash& hash) const { return FileSize(PathOf(hash)) >= 0; }
+
+absl::StatusOr<int64_t> ArtifactStore::SizeOf(const ArtifactHash& hash) const {
+  const int64_t size = FileSize(PathOf(hash));
+  if (size >= 0) return size;
+  return absl::NotFoundError(absl::StrCat("artifact ", hash.hex(), " is not held here"));
+}
+
+UploadProgress ArtifactStore::Progress(const ArtifactHash& hash) const {
+  if (const int64_t size = FileSize(PathOf(hash)); size >= 0) return {size, true};
+  return {std::max<int64_t>(0, FileSize(PartialOf(hash))), false};
+}
+
+absl::StatusOr<std::unique_ptr<ArtifactWriter>> ArtifactStore::Write(const ArtifactHash& hash,
+                                                                     int64_t size_bytes,
+                                                                     int64_t offset) {
+  if (size_bytes < 0 || size_bytes > kMaxArtifactBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("artifact.size_bytes: ", size_bytes, "; must be 0 to ", kMaxArtifactBytes));
+  }
+  if (offset < 0 || offset > size_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("offset: ", offset, "; must be 0 to artifact.size_bytes, ", size_bytes));
+  }
+  const UploadProgress held = Progress(hash);
+  if (held.complete)
+    return absl::AlreadyExistsError(absl::StrCat("artifact ", hash.hex(), " is held already"));
+  if (offset != 0 && offset != held.offset) {
+    return absl::FailedPreconditionError(absl::StrCat("offset: ", offset, "; ", held.offset,
+                                                      " bytes are held of artifact ", hash.hex()));
+  }
+  bool resumable;
+  {
+    std::lock_guard lock(mutex_);
+    resumable = writing_.insert(hash).second;
+  }
+  if (!resumable && offset != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("artifact ", hash.hex(), " is being uploaded by another caller"));
+  }
+  const std::string path =
+      resumable ? PartialOf(hash) : absl::StrCat(PartialOf(hash), ".", NewUuid());
+  std::unique_ptr<ArtifactWriter> writer(
+      new ArtifactWriter(*this, hash, size_bytes, path, resumable));
+  RETORT_RETURN_IF_ERROR(writer->Start(offset));
+  return writer;
+}
+
+absl::StatusOr<std::unique_ptr<ArtifactReader>> ArtifactStore::Read(const ArtifactHash& hash,
+                                                                    int64_t offset) const {
+  std::unique_ptr<ArtifactReader> reader(new ArtifactReader());
+  reader->hash_ = hash;
+  reader->path_ = PathOf(hash);
+  reader->fd_ = UniqueFd(open(reader->path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!reader->fd_.valid() && errno == ENOENT) return SizeOf(hash).status();
+  if (!reader->fd_.valid()) return ErrnoStatus(errno, reader->path_, "cannot be opened");
+  struct stat info;
+  if (fstat(reader->fd_.get(), &info) != 0)
+    return ErrnoStatus(errno, reader->path_, "cannot be read");
+  if (offset < 0 || offset > info.st_size) {
+    return absl::InvalidArgumentError(absl::StrCat("offset: ", offset, "; artifact ", hash.hex(),
+                                                   " has ", info.st_size, " bytes"));
+  }
+  reader->size_bytes_ = info.st_size;
+  reader->offset_ = offset;
+  reader->whole_ = offset == 0;
+  return reader;
+}
+
+std::string ArtifactStore::PathOf(const ArtifactHash& hash) const {
+  const std::string hex = hash.hex();
+  return absl::StrCat(folder_, "/", hex.substr(0, 2), "/", hex);
+}
+
+std::string ArtifactStore::PartialOf(const ArtifactHash& hash) const {
+  return absl::StrCat(folder_, "/partial/", hash.hex());
+}
+
+absl::Status ArtifactStore::Publish(const ArtifactHash& hash, const std::string& from) {
+  const std::string path = PathOf(hash);
+  const std::string fan_out = std::filesystem::path(path).parent_path().string();
+  RETORT_RETURN_IF_ERROR(MakeFolders(fan_out));
+  // Two uploads that end together rename equal bytes over each other.
+  if (rename(from.c_str(), path.c_str()) != 0)
+    return ErrnoStatus(errno, path, "cannot be renamed into place");
+  RETORT_RETURN_IF_ERROR(SyncFolder(fan_out));
+  return SyncFolder(folder_);
+}
+
+void ArtifactStore::Release(const ArtifactHash& hash) {
+  std::lock_guard lock(mutex_);
+  writing_.erase(hash);
+}
+
+}  // namespace retort

@@ -1,0 +1,140 @@
+// Bytes named by their SHA-256, as files.
+//
+// `artifacts/<first two hex>/<hash>` holds complete artifacts: a file that is there is whole and
+// durable. `artifacts/partial/<hash>` holds what a broken upload reached; another upload may go on
+// from there.
+#ifndef RETORT_SERVER_ARTIFACTS_ARTIFACT_STORE_H_
+#define RETORT_SERVER_ARTIFACTS_ARTIFACT_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/files.h"
+#include "common/hash.h"
+#include "common/ids.h"
+
+namespace retort {
+
+// Largest artifact that is taken.
+inline constexpr int64_t kMaxArtifactBytes = int64_t{64} << 30;
+
+// How far an upload came.
+struct UploadProgress {
+  int64_t offset = 0;  // bytes held
+  bool complete = false;
+};
+
+class ArtifactStore;
+
+// One upload in progress. Left without Commit, what was written stays for another upload to go on
+// from. Used by one thread at a time; must not outlive its store.
+class ArtifactWriter {
+ public:
+  ~ArtifactWriter();
+  ArtifactWriter(const ArtifactWriter&) = delete;
+  ArtifactWriter& operator=(const ArtifactWriter&) = delete;
+
+  // Adds bytes. INVALID_ARGUMENT, and everything is discarded: more than were announced.
+  // RESOURCE_EXHAUSTED: the disk is full; what was written before stays.
+  absl::Status Append(std::string_view data);
+
+  // Checks length and hash, makes the artifact durable and visible. INVALID_ARGUMENT, and
+  // everything is discarded: another length or hash. Once.
+  absl::Status Commit();
+
+ private:
+  friend class ArtifactStore;
+  ArtifactWriter(ArtifactStore& store, const ArtifactHash& hash, int64_t size_bytes,
+                 std::string path, bool resumable)
+      : store_(store),
+        hash_(hash),
+        size_bytes_(size_bytes),
+        path_(std::move(path)),
+        resumable_(resumable) {}
+
+  // Opens the file and hashes the first `offset` bytes of it.
+  absl::Status Start(int64_t offset);
+  void Discard();
+
+  ArtifactStore& store_;
+  const ArtifactHash hash_;
+  const int64_t size_bytes_;
+  const std::string path_;
+  const bool resumable_;  // it owns partial/<hash>
+  UniqueFd fd_;
+  Sha256 sha_;
+  int64_t written_ = 0;
+};
+
+// Reads one artifact in order. Used by one thread at a time.
+class ArtifactReader {
+ public:
+  int64_t size_bytes() const { return size_bytes_; }
+
+  // The next bytes, at most `limit`; empty at the end. DATA_LOSS: the file is shorter than it was,
+  // or, where reading began at 0, its end was reached and its content does not have its hash.
+  absl::StatusOr<std::string> Read(size_t limit);
+
+ private:
+  friend class ArtifactStore;
+  ArtifactReader() = default;
+
+  ArtifactHash hash_;
+  std::string path_;
+  UniqueFd fd_;
+  int64_t size_bytes_ = 0;
+  int64_t offset_ = 0;
+  bool whole_ = false;
+  bool checked_ = false;
+  Sha256 sha_;
+};
+
+// Threads: any.
+class ArtifactStore {
+ public:
+  // Makes the folders where needed. `folder` is the one that holds `<2 hex>/` and `partial/`.
+  static absl::StatusOr<std::unique_ptr<ArtifactStore>> Open(const std::string& folder);
+
+  bool Has(const ArtifactHash& hash) const;
+  // Bytes of a complete artifact; NOT_FOUND.
+  absl::StatusOr<int64_t> SizeOf(const ArtifactHash& hash) const;
+  UploadProgress Progress(const ArtifactHash& hash) const;
+
+  // Starts or resumes an upload. `offset` is 0 or what Progress tells.
+  // INVALID_ARGUMENT: a size out of range, or an offset beyond it. FAILED_PRECONDITION: another
+  // offset (names what is held). ALREADY_EXISTS: complete already. UNAVAILABLE: another caller is
+  // just resuming the same upload. Two callers that begin at 0 both get through, each with a file
+  // of its own.
+  absl::StatusOr<std::unique_ptr<ArtifactWriter>> Write(const ArtifactHash& hash,
+                                                        int64_t size_bytes, int64_t offset);
+
+  // NOT_FOUND; INVALID_ARGUMENT: an offset outside 0..size.
+  absl::StatusOr<std::unique_ptr<ArtifactReader>> Read(const ArtifactHash& hash,
+                                                       int64_t offset) const;
+
+ private:
+  friend class ArtifactWriter;
+  explicit ArtifactStore(std::string folder) : folder_(std::move(folder)) {}
+
+  std::string PathOf(const ArtifactHash& hash) const;
+  std::string PartialOf(const ArtifactHash& hash) const;
+  // Renames a checked and flushed file into place.
+  absl::Status Publish(const ArtifactHash& hash, const std::string& from);
+  void Release(const ArtifactHash& hash);
+
+  const std::string folder_;
+  std::mutex mutex_;
+  // Guarded by mutex_: whose partial/<hash> is being written.
+  absl::flat_hash_set<ArtifactHash> writing_;
+};
+
+}  // namespace retort
+
+#endif  // RETORT_SERVER_ARTIFACTS_ARTIFACT_STORE_H_
