@@ -158,21 +158,24 @@ absl::StatusOr<std::unique_ptr<ArtifactWriter>> ArtifactStore::Write(const Artif
     return absl::InvalidArgumentError(
         absl::StrCat("offset: ", offset, "; must be 0 to artifact.size_bytes, ", size_bytes));
   }
-  const UploadProgress held = Progress(hash);
-  if (held.complete)
-    return absl::AlreadyExistsError(absl::StrCat("artifact ", hash.hex(), " is held already"));
-  if (offset != 0 && offset != held.offset) {
-    return absl::FailedPreconditionError(absl::StrCat("offset: ", offset, "; ", held.offset,
-                                                      " bytes are held of artifact ", hash.hex()));
-  }
   bool resumable;
   {
+    // Progress is read under the lock: whoever owned the partial file until now has left it as it
+    // is.
     std::lock_guard lock(mutex_);
+    const UploadProgress held = Progress(hash);
+    if (held.complete) {
+      return absl::AlreadyExistsError(absl::StrCat("artifact ", hash.hex(), " is held already"));
+    }
+    if (offset != 0 && writing_.contains(hash)) {
+      return absl::UnavailableError(
+          absl::StrCat("artifact ", hash.hex(), " is being uploaded by another caller"));
+    }
+    if (offset != 0 && offset != held.offset) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "offset: ", offset, "; ", held.offset, " bytes are held of artifact ", hash.hex()));
+    }
     resumable = writing_.insert(hash).second;
-  }
-  if (!resumable && offset != 0) {
-    return absl::UnavailableError(
-        absl::StrCat("artifact ", hash.hex(), " is being uploaded by another caller"));
   }
   const std::string path =
       resumable ? PartialOf(hash) : absl::StrCat(PartialOf(hash), ".", NewUuid());
