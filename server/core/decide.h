@@ -1,0 +1,266 @@
+// The coordinator's decisions: pure functions from what is known and what came in to what is
+// written and answered. The loop that carries them out is server/coordinator.h.
+//
+//   for each input: decision = Decide(state, input, now); state.Apply(decision)
+//   while state.NextWake() <= now.monotonic: the same with Wake
+//   store.Commit(records of all decisions), then send the replies; on a known failure
+//   state.Undo(decision) in reverse order, and every reply becomes the error
+#ifndef RETORT_SERVER_CORE_DECIDE_H_
+#define RETORT_SERVER_CORE_DECIDE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/clock.h"
+#include "common/ids.h"
+#include "retort/v1/worker_service.pb.h"
+#include "server/core/records.h"
+#include "server/core/types.h"
+
+namespace retort::core {
+
+class State;
+
+// Names a caller who waits for a reply; chosen by the loop, never used twice while the process
+// runs. 0: nobody.
+using Token = uint64_t;
+
+// ------------------------------------------------------------------------------------------ inputs
+
+// The head of a sweep whose expansion is ready (expand.h). Reply: SweepReply at once if the request
+// was answered before (then no chunks are wanted), else `expand` is true and SweepChunk inputs
+// follow. INVALID_ARGUMENT: a bad name. UNAVAILABLE: this request is being expanded.
+// ALREADY_EXISTS: the request id was used for something else.
+struct BeginSweep {
+  Token token = 0;
+  std::string request_id;
+  std::shared_ptr<const v1::SweepSpec> spec;
+  int64_t jobs = 0;  // that the chunks will hold together
+};
+
+// Jobs of an EXPANDING sweep, at most kMostJobsInChunk, in the order of expansion. Repeating a
+// chunk changes nothing, so that a loop that was restarted expands the stored spec again and sends
+// all chunks. Reply to `token` with the last chunk: SweepReply. ABORTED: the sweep was cancelled
+// meanwhile.
+struct SweepChunk {
+  Token token = 0;
+  SweepKey sweep;
+  int64_t first_position = 0;
+  std::shared_ptr<const std::vector<NewJob>> jobs;
+};
+inline constexpr int64_t kMostJobsInChunk = 5000;
+
+struct AttemptName {
+  JobId job;
+  int32_t attempt = 0;
+
+  friend auto operator<=>(const AttemptName&, const AttemptName&) = default;
+};
+
+// An attempt that the worker has and that has not ended.
+struct LiveReport {
+  AttemptName id;
+  bool running = false;
+  int32_t epochs_done = 0;
+};
+
+// An attempt that ended on the worker: with a result, or with a cause.
+struct FinishedReport {
+  AttemptName id;
+  std::shared_ptr<const v1::JobResult> result;  // null if it failed
+  bool weights_held = false;  // the coordinator holds the result's weights artifact
+  Artifact weights;           // of the result
+  FailureCause cause = FailureCause::kNone;
+  std::string message;
+  double device_s = 0;
+};
+
+// v1::SyncRequest. The reply comes at once or when the Sync is woken (SyncReply).
+// FAILED_PRECONDITION: a newer incarnation was seen. ABORTED: a Sync with a higher number was seen.
+struct Sync {
+  Token token = 0;
+  std::string worker;
+  int64_t incarnation = 0;
+  int64_t number = 0;
+  std::string host;
+  std::string version;
+  std::vector<Slot> slots;
+  std::vector<LiveReport> live;
+  std::vector<FinishedReport> finished;
+  int32_t wanted = 0;
+  bool draining = false;
+  std::vector<ArtifactHash> cached;
+};
+
+// The caller of a parked Sync has gone.
+struct SyncGone {
+  Token token = 0;
+  std::string worker;
+};
+
+// Metric points. Reply: MetricReply.
+struct Metrics {
+  Token token = 0;
+  AttemptName id;
+  std::shared_ptr<const v1::MetricBatch> batch;
+};
+
+// Reply: SweepReply. NOT_FOUND; FAILED_PRECONDITION: it has ended, or is not paused, ....
+struct ChangeSweep {
+  enum class What { kPause, kResume, kCancel };
+  Token token = 0;
+  std::string request_id;
+  What what = What::kPause;
+  std::string name;  // without `sweeps/`
+};
+
+// Retries (FAILED, SKIPPED through their teacher) or cancels jobs. Reply: JobsReply. NOT_FOUND.
+struct ChangeJobs {
+  enum class What { kRetry, kCancel };
+  Token token = 0;
+  std::string request_id;
+  What what = What::kRetry;
+  std::vector<JobId> jobs;           // either these,
+  std::string sweep;                 // or those of a sweep (name without `sweeps/`)
+  std::vector<JobState> states;      // in one of these states; all if empty
+  std::vector<FailureCause> causes;  // and only with such a last failure; all if empty
+};
+
+// Reply: WorkerReply. NOT_FOUND.
+struct ChangeWorker {
+  enum class What { kDrain, kRelease };
+  Token token = 0;
+  std::string request_id;
+  What what = What::kDrain;
+  std::string name;  // without `workers/`
+};
+
+// An artifact is missing or damaged: if it is the weights of a job, the job is queued again.
+struct ArtifactLost {
+  ArtifactHash hash;
+};
+
+// Time has come to State::NextWake(): leases that expired, parked Syncs, placement, budgets,
+// chores.
+struct Wake {};
+
+using Input = std::variant<BeginSweep, SweepChunk, Sync, SyncGone, Metrics, ChangeSweep, ChangeJobs,
+                           ChangeWorker, ArtifactLost, Wake>;
+
+// ----------------------------------------------------------------------------------------- replies
+
+// The right to run an attempt. The spec is read from the store (Reader::JobSpecs) after the commit.
+struct Grant {
+  JobKey key;
+  AttemptName id;
+  int32_t priority = 0;
+  std::optional<Artifact> teacher_weights;
+};
+
+// v1::SyncResponse.
+struct SyncReply {
+  WorkerKey worker;
+  int64_t number = 0;
+  std::vector<Grant> grants;
+  std::vector<AttemptName> stop;
+  std::vector<AttemptName> acknowledged;
+  absl::Duration lease;
+  absl::Duration next_sync;
+  bool drain = false;
+};
+
+// v1::MetricAck.
+struct MetricReply {
+  AttemptName id;
+  int64_t durable_seq = 0;
+  bool refused = false;
+};
+
+struct SweepReply {
+  SweepKey sweep;
+  std::string name;
+  int64_t jobs = 0;
+  int64_t known = 0;
+  bool expand = false;  // BeginSweep: chunks are wanted
+};
+
+struct JobsReply {
+  int64_t changed = 0;
+};
+
+struct WorkerReply {
+  WorkerKey worker;
+  std::string name;
+};
+
+// To whom what is said once the commit is done.
+struct Reply {
+  Token token = 0;
+  std::variant<absl::Status, SyncReply, MetricReply, SweepReply, JobsReply, WorkerReply> body;
+};
+
+// ----------------------------------------------------------------------------------------
+// decisions
+
+// Changes of what is held in memory only (state.h says of what).
+struct WorkerHeard {  // a Sync came
+  WorkerKey worker;
+  absl::Duration deadline;  // its leases hold until then
+  int64_t number = 0;
+  int32_t wanted = 0;
+  bool draining = false;
+  std::vector<ArtifactHash> cached;
+  std::vector<JobKey> confirmed;  // leases that it reported
+  std::vector<std::pair<JobKey, int32_t>> epochs_done;
+};
+struct WorkerSilent {  // its deadline passed
+  WorkerKey worker;
+};
+struct SyncParked {
+  WorkerKey worker;
+  Token token = 0;
+  absl::Duration until;
+};
+struct SyncAnswered {
+  WorkerKey worker;
+};
+struct LeasesExtended {  // the strand stood still
+  absl::Duration by;
+};
+struct ChoreAdded {  // children of a job, or jobs of a cancelled sweep, have to follow
+  JobKey teacher;
+  SweepKey sweep;
+};
+struct ChoreAdvanced {
+  JobKey teacher;
+  SweepKey sweep;
+  int64_t from = 0;
+  int64_t to = 0;  // next index
+  bool done = false;
+};
+struct PlacementTried {};  // nothing more can be placed until something changes
+struct BudgetsChecked {
+  absl::Duration next;
+};
+using Effect = std::variant<WorkerHeard, WorkerSilent, SyncParked, SyncAnswered, LeasesExtended,
+                            ChoreAdded, ChoreAdvanced, PlacementTried, BudgetsChecked>;
+
+struct Decision {
+  std::vector<Record> records;  // to commit; none: no commit is needed
+  std::vector<Effect> effects;  // in memory only
+  std::vector<Reply> replies;   // to send after the commit
+};
+
+// Decides on one input. An error is the reply to the input's token; nothing changes then.
+absl::StatusOr<Decision> Decide(const State& state, const Input& input, const Now& now);
+
+}  // namespace retort::core
+
+#endif  // RETORT_SERVER_CORE_DECIDE_H_

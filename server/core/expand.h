@@ -1,0 +1,27 @@
+// Expansion of a sweep into jobs. Pure; runs off the strand.
+#ifndef RETORT_SERVER_CORE_EXPAND_H_
+#define RETORT_SERVER_CORE_EXPAND_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "retort/v1/spec.pb.h"
+#include "server/core/records.h"
+
+namespace retort::core {
+
+struct ExpandLimits {
+  int64_t jobs = 2'000'000;  // of one sweep
+};
+
+// The jobs of a sweep: all teachers, then the students in the order of the axes (train_on,
+// teachers, students, methods, train.FIELD, then folds and seeds innermost), without repetitions.
+// Every spec has all defaults written out. A student learns from the teacher of its own dataset,
+// fold and seed. INVALID_ARGUMENT: names the field, its value and what would be right.
+absl::StatusOr<std::vector<NewJob>> Expand(const v1::SweepSpec& sweep,
+                                           const ExpandLimits& limits = {});
+
+}  // namespace retort::core
+
+#endif  // RETORT_SERVER_CORE_EXPAND_H_

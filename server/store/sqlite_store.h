@@ -1,0 +1,26 @@
+// The store in one SQLite database.
+#ifndef RETORT_SERVER_STORE_SQLITE_STORE_H_
+#define RETORT_SERVER_STORE_SQLITE_STORE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/store/store.h"
+
+namespace retort::store {
+
+struct SqliteOptions {
+  // For tests: do not flush at each commit.
+  bool synchronous = true;
+};
+
+// Opens or makes `FOLDER/retort.db`. FAILED_PRECONDITION: another coordinator has the folder (says
+// its process), the folder lies on a network filesystem, or the database was written by a newer
+// version. DATA_LOSS: it is damaged. PERMISSION_DENIED, RESOURCE_EXHAUSTED, ... from the system.
+absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder,
+                                                       const SqliteOptions& options = {});
+
+}  // namespace retort::store
+
+#endif  // RETORT_SERVER_STORE_SQLITE_STORE_H_
