@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/ids.h"
 #include "retort/v1/resources.pb.h"
 #include "retort/v1/result.pb.h"
 #include "server/core/decide.h"
@@ -95,7 +96,7 @@ class Reader {
   // Points of a job by series, then step; at most `max_points` of each series, thinned evenly with
   // first and last kept. All series if `series` is empty. NOT_FOUND: no such job.
   virtual absl::StatusOr<std::vector<v1::MetricPoint>> Metrics(
-      const core::JobId& job, const std::vector<std::string>& series, int max_points) const = 0;
+      const JobId& job, const std::vector<std::string>& series, int max_points) const = 0;
   // By name; `after` from the page before, empty for the first.
   virtual absl::StatusOr<WorkerPage> Workers(std::string_view after, int limit) const = 0;
   // One worker by name (without `workers/`). NOT_FOUND.
