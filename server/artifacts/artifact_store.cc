@@ -81,10 +81,9 @@ absl::Status ArtifactWriter::Append(std::string_view data) {
 
 absl::Status ArtifactWriter::Commit() {
   if (written_ != size_bytes_) {
-    Discard();
-    return absl::InvalidArgumentError(absl::StrCat("artifact ", hash_.hex(), ": ", written_,
-                                                   " bytes were sent; announced were ",
-                                                   size_bytes_));
+    return absl::InvalidArgumentError(absl::StrCat("artifact ", hash_.hex(), ": ", written_, " of ",
+                                                   size_bytes_,
+                                                   " bytes were sent; go on from there"));
   }
   const ArtifactHash found(sha_.Finish());
   if (found != hash_) {

@@ -45,8 +45,8 @@ class ArtifactWriter {
   // RESOURCE_EXHAUSTED: the disk is full; what was written before stays.
   absl::Status Append(std::string_view data);
 
-  // Checks length and hash, makes the artifact durable and visible. INVALID_ARGUMENT, and
-  // everything is discarded: another length or hash. Once.
+  // Checks length and hash, makes the artifact durable and visible. INVALID_ARGUMENT: bytes are
+  // missing (what was written stays), or the hash is another (everything is discarded). Once.
   absl::Status Commit();
 
  private:
