@@ -1,0 +1,65 @@
+// One call to the coordinator, repeated while it is away.
+#ifndef RETORT_CLIENT_SDK_CALLS_H_
+#define RETORT_CLIENT_SDK_CALLS_H_
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+
+#include <string>
+
+#include "absl/random/random.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/sdk/client.h"
+#include "common/backoff.h"
+
+namespace retort {
+
+// A call's status; UNAVAILABLE names the address.
+inline absl::Status FromGrpc(const grpc::Status& status, const std::string& address) {
+  if (status.ok()) return absl::OkStatus();
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  if (code == absl::StatusCode::kUnavailable) {
+    return absl::UnavailableError(
+        absl::StrCat("no coordinator answers at ", address, " (", status.error_message(), ")"));
+  }
+  return absl::Status(code, status.error_message());
+}
+
+// Runs `attempt` (-> grpc::Status) until it is not UNAVAILABLE or patience ends.
+template <typename Attempt>
+absl::Status Repeat(const ClientOptions& options, const std::string& address,
+                    const Attempt& attempt) {
+  absl::BitGen random;
+  const absl::Time give_up = absl::Now() + options.patience;
+  for (int failures = 0;; ++failures) {
+    const grpc::Status status = attempt();
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return FromGrpc(status, address);
+    const absl::Duration delay = BackoffDelay(failures, absl::Uniform<double>(random, 0, 1));
+    if (absl::Now() + delay > give_up) return FromGrpc(status, address);
+    absl::SleepFor(delay);
+  }
+}
+
+// One unary call.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Call(const ClientOptions& options, const std::string& address, Stub& stub,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                              const Request& request) {
+  Response response;
+  const absl::Status status = Repeat(options, address, [&] {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + options.deadline));
+    return (stub.*method)(&context, request, &response);
+  });
+  if (!status.ok()) return status;
+  return response;
+}
+
+}  // namespace retort
+
+#endif  // RETORT_CLIENT_SDK_CALLS_H_

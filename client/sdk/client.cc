@@ -1,0 +1,289 @@
+#include "client/sdk/client.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "client/sdk/calls.h"
+#include "client/sdk/polled_stream.h"
+#include "common/files.h"
+#include "common/names.h"
+#include "common/status.h"
+
+namespace retort {
+namespace {
+
+using SweepStub = v1::SweepService::Stub;
+
+constexpr int kMaxMessageBytes = 64 << 20;
+constexpr int kPage = 1000;
+constexpr int kFullPage = 200;  // results of many subjects are long
+constexpr absl::Duration kTick = absl::Milliseconds(250);
+
+std::shared_ptr<grpc::Channel> NewChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  // A coordinator that was restarted is found again within a second.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+std::string JobResource(std::string_view id) { return "jobs/" + std::string(id); }
+
+bool HasEnded(const v1::Sweep& sweep) {
+  return sweep.state() == v1::SWEEP_STATE_DONE || sweep.state() == v1::SWEEP_STATE_CANCELLED;
+}
+
+v1::ChangeSweepRequest ChangeSweep(std::string_view sweep) {
+  v1::ChangeSweepRequest request;
+  request.set_request_id(NewUuid());
+  request.set_name(SweepName(sweep));
+  return request;
+}
+
+v1::ChangeWorkerRequest ChangeWorker(std::string_view worker) {
+  v1::ChangeWorkerRequest request;
+  request.set_request_id(NewUuid());
+  request.set_name(WorkerName(worker));
+  return request;
+}
+
+}  // namespace
+
+Client::Client(std::string address, ClientOptions options)
+    : Client(NewChannel(address), address, options) {}
+
+Client::Client(std::shared_ptr<grpc::Channel> channel, std::string address, ClientOptions options)
+    : address_(std::move(address)),
+      options_(options),
+      channel_(std::move(channel)),
+      sweeps_(v1::SweepService::NewStub(channel_)),
+      artifacts_(v1::ArtifactService::NewStub(channel_)) {}
+
+absl::Status Client::WaitUntilServing(absl::Duration timeout,
+                                      const std::function<bool()>& keep_waiting) {
+  const absl::Time give_up = absl::Now() + timeout;
+  const ClientOptions once{absl::Seconds(5), absl::ZeroDuration()};
+  v1::ListSweepsRequest request;
+  request.set_page_size(1);
+  while (true) {
+    const auto answer = Call(once, address_, *sweeps_, &SweepStub::ListSweeps, request);
+    if (answer.ok() || absl::Now() > give_up) return answer.status();
+    if (!absl::IsUnavailable(answer.status()) && !absl::IsDeadlineExceeded(answer.status())) {
+      return answer.status();
+    }
+    if (keep_waiting && !keep_waiting()) return absl::CancelledError("interrupted");
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+}
+
+absl::StatusOr<v1::CreateSweepResponse> Client::Submit(
+    const v1::SweepSpec& spec, const std::map<std::string, std::string>& dataset_paths,
+    bool validate_only) {
+  if (!validate_only) {
+    for (const auto& [sha256, path] : dataset_paths) {
+      RETORT_RETURN_IF_ERROR(Upload(path, sha256));
+    }
+  }
+  v1::CreateSweepRequest request;
+  request.set_request_id(NewUuid());
+  *request.mutable_spec() = spec;
+  request.set_validate_only(validate_only);
+  return Call(options_, address_, *sweeps_, &SweepStub::CreateSweep, request);
+}
+
+absl::StatusOr<v1::Sweep> Client::GetSweep(std::string_view sweep) {
+  v1::GetSweepRequest request;
+  request.set_name(SweepName(sweep));
+  return Call(options_, address_, *sweeps_, &SweepStub::GetSweep, request);
+}
+
+absl::StatusOr<std::vector<v1::Sweep>> Client::ListSweeps() {
+  std::vector<v1::Sweep> out;
+  v1::ListSweepsRequest request;
+  request.set_page_size(kPage);
+  do {
+    RETORT_ASSIGN_OR_RETURN(v1::ListSweepsResponse page,
+                            Call(options_, address_, *sweeps_, &SweepStub::ListSweeps, request));
+    for (v1::Sweep& sweep : *page.mutable_sweeps()) out.push_back(std::move(sweep));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return out;
+}
+
+absl::StatusOr<v1::Sweep> Client::PauseSweep(std::string_view sweep) {
+  return Call(options_, address_, *sweeps_, &SweepStub::PauseSweep, ChangeSweep(sweep));
+}
+absl::StatusOr<v1::Sweep> Client::ResumeSweep(std::string_view sweep) {
+  return Call(options_, address_, *sweeps_, &SweepStub::ResumeSweep, ChangeSweep(sweep));
+}
+absl::StatusOr<v1::Sweep> Client::CancelSweep(std::string_view sweep) {
+  return Call(options_, address_, *sweeps_, &SweepStub::CancelSweep, ChangeSweep(sweep));
+}
+
+absl::StatusOr<v1::Sweep> Client::WaitForSweep(
+    std::string_view sweep, absl::Duration timeout,
+    const std::function<bool(const SweepProgress&)>& on_progress) {
+  // A stream is opened anew from time to time, so that a connection that died unnoticed is found.
+  constexpr absl::Duration kStream = absl::Seconds(20);
+  const absl::Time give_up = absl::Now() + timeout;
+  v1::GetSweepRequest request;
+  request.set_name(SweepName(sweep));
+  SweepProgress progress;
+  absl::Time answered = absl::Now();
+  while (true) {
+    PolledStream<v1::Sweep> stream(kStream, [&](auto* context, auto* queue) {
+      return sweeps_->PrepareAsyncWatchSweep(context, request, queue);
+    });
+    StreamEvent event = StreamEvent::kNothing;
+    while (event != StreamEvent::kEnd) {
+      event = stream.Next(kTick, progress.sweep);
+      const auto code = stream.status().error_code();
+      const bool away = event == StreamEvent::kEnd && code == grpc::StatusCode::UNAVAILABLE;
+      if (event == StreamEvent::kEnd && !away && code != grpc::StatusCode::OK &&
+          code != grpc::StatusCode::DEADLINE_EXCEEDED) {
+        return FromGrpc(stream.status(), address_);
+      }
+      if (!away) answered = absl::Now();
+      progress.away = away ? absl::Now() - answered : absl::ZeroDuration();
+      if (on_progress && !on_progress(progress)) return absl::CancelledError("interrupted");
+      if (HasEnded(progress.sweep)) return progress.sweep;
+      if (absl::Now() > give_up) {
+        return absl::DeadlineExceededError(absl::StrCat(
+            "sweep ", std::string(sweep), " has not ended within ", absl::FormatDuration(timeout)));
+      }
+    }
+    absl::SleepFor(kTick);
+  }
+}
+
+absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(std::string_view sweep,
+                                                      const std::vector<v1::JobState>& states,
+                                                      bool full) {
+  std::vector<v1::Job> out;
+  v1::ListJobsRequest request;
+  if (!sweep.empty()) request.set_sweep(SweepName(sweep));
+  for (const v1::JobState state : states) request.add_states(state);
+  request.set_full(full);
+  request.set_page_size(full ? kFullPage : kPage);
+  do {
+    RETORT_ASSIGN_OR_RETURN(v1::ListJobsResponse page,
+                            Call(options_, address_, *sweeps_, &SweepStub::ListJobs, request));
+    for (v1::Job& job : *page.mutable_jobs()) out.push_back(std::move(job));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return out;
+}
+
+absl::StatusOr<v1::Job> Client::GetJob(std::string_view id) {
+  v1::GetJobRequest request;
+  request.set_name(JobResource(id));
+  return Call(options_, address_, *sweeps_, &SweepStub::GetJob, request);
+}
+
+absl::StatusOr<int64_t> Client::RetryJobs(std::string_view sweep,
+                                          const std::vector<v1::JobState>& states) {
+  v1::ChangeJobsRequest request;
+  request.set_request_id(NewUuid());
+  request.set_sweep(SweepName(sweep));
+  for (const v1::JobState state : states) request.add_states(state);
+  RETORT_ASSIGN_OR_RETURN(const auto answer,
+                          Call(options_, address_, *sweeps_, &SweepStub::RetryJobs, request));
+  return answer.changed();
+}
+
+absl::StatusOr<int64_t> Client::RetryJobs(const std::vector<std::string>& ids) {
+  v1::ChangeJobsRequest request;
+  request.set_request_id(NewUuid());
+  for (const std::string& id : ids) request.add_names(JobResource(id));
+  RETORT_ASSIGN_OR_RETURN(const auto answer,
+                          Call(options_, address_, *sweeps_, &SweepStub::RetryJobs, request));
+  return answer.changed();
+}
+
+absl::StatusOr<int64_t> Client::CancelJobs(const std::vector<std::string>& ids) {
+  v1::ChangeJobsRequest request;
+  request.set_request_id(NewUuid());
+  for (const std::string& id : ids) request.add_names(JobResource(id));
+  RETORT_ASSIGN_OR_RETURN(const auto answer,
+                          Call(options_, address_, *sweeps_, &SweepStub::CancelJobs, request));
+  return answer.changed();
+}
+
+absl::StatusOr<std::vector<v1::MetricPoint>> Client::ReadMetrics(
+    std::string_view id, const std::vector<std::string>& series) {
+  v1::ReadMetricsRequest request;
+  request.set_job(JobResource(id));
+  request.mutable_series()->Assign(series.begin(), series.end());
+  RETORT_ASSIGN_OR_RETURN(v1::ReadMetricsResponse answer,
+                          Call(options_, address_, *sweeps_, &SweepStub::ReadMetrics, request));
+  return std::vector<v1::MetricPoint>(answer.points().begin(), answer.points().end());
+}
+
+absl::Status Client::TailLogs(std::string_view id, int attempt, int64_t offset, bool follow,
+                              const std::function<bool(std::string_view)>& on_data) {
+  v1::TailLogsRequest request;
+  request.set_job(JobResource(id));
+  request.set_attempt(attempt);
+  request.set_offset(offset);
+  request.set_follow(follow);
+  return Repeat(options_, address_, [&] {
+    PolledStream<v1::TailLogsResponse> stream(
+        follow ? absl::InfiniteDuration() : options_.deadline, [&](auto* context, auto* queue) {
+          return sweeps_->PrepareAsyncTailLogs(context, request, queue);
+        });
+    v1::TailLogsResponse part;
+    while (true) {
+      const StreamEvent event = stream.Next(kTick, part);
+      if (event == StreamEvent::kEnd) return stream.status();
+      if (event == StreamEvent::kMessage) {
+        // Where to go on if the coordinator leaves in the middle.
+        request.set_attempt(part.attempt());
+        request.set_offset(part.offset() + static_cast<int64_t>(part.data().size()));
+      }
+      if (!on_data(event == StreamEvent::kMessage ? std::string_view(part.data()) : "")) {
+        return grpc::Status(grpc::StatusCode::CANCELLED, "interrupted");
+      }
+    }
+  });
+}
+
+absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
+  std::vector<v1::Worker> out;
+  v1::ListWorkersRequest request;
+  request.set_page_size(kPage);
+  do {
+    RETORT_ASSIGN_OR_RETURN(v1::ListWorkersResponse page,
+                            Call(options_, address_, *sweeps_, &SweepStub::ListWorkers, request));
+    for (v1::Worker& worker : *page.mutable_workers()) out.push_back(std::move(worker));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return out;
+}
+
+absl::StatusOr<v1::Worker> Client::DrainWorker(std::string_view worker) {
+  return Call(options_, address_, *sweeps_, &SweepStub::DrainWorker, ChangeWorker(worker));
+}
+absl::StatusOr<v1::Worker> Client::ReleaseWorker(std::string_view worker) {
+  return Call(options_, address_, *sweeps_, &SweepStub::ReleaseWorker, ChangeWorker(worker));
+}
+
+absl::Status Client::Query(std::string_view sql, int64_t max_rows,
+                           const std::function<void(const v1::QueryResponse&)>& on_part) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + options_.deadline));
+  v1::QueryRequest request;
+  request.set_sql(std::string(sql));
+  request.set_max_rows(max_rows);
+  const auto reader = sweeps_->Query(&context, request);
+  v1::QueryResponse part;
+  while (reader->Read(&part)) on_part(part);
+  return FromGrpc(reader->Finish(), address_);
+}
+
+}  // namespace retort

@@ -1,0 +1,118 @@
+// The C++ library for clients of a coordinator.
+#ifndef RETORT_CLIENT_SDK_CLIENT_H_
+#define RETORT_CLIENT_SDK_CLIENT_H_
+
+#include <grpcpp/channel.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "retort/v1/artifact_service.grpc.pb.h"
+#include "retort/v1/sweep_service.grpc.pb.h"
+
+namespace retort {
+
+struct ClientOptions {
+  // Of one call that does not stream.
+  absl::Duration deadline = absl::Seconds(60);
+  // How long a call is repeated while the coordinator is away.
+  absl::Duration patience = absl::Seconds(15);
+};
+
+// How a wait for a sweep goes on.
+struct SweepProgress {
+  v1::Sweep sweep;                             // the latest that is known
+  absl::Duration away = absl::ZeroDuration();  // how long the coordinator has not answered
+};
+
+// Calls a coordinator. Calls are repeated only where it is away (UNAVAILABLE), after a capped,
+// jittered wait, and mutations carry a request id, so that a repeat has no second effect. Errors
+// are the coordinator's, or UNAVAILABLE with the address if it does not answer. Threads: any, at
+// once.
+class Client {
+ public:
+  // `address` is HOST:PORT; nothing is sent yet.
+  explicit Client(std::string address, ClientOptions options = {});
+  // For channels made elsewhere, such as in-process ones.
+  Client(std::shared_ptr<grpc::Channel> channel, std::string address, ClientOptions options = {});
+
+  const std::string& address() const { return address_; }
+
+  // OK once the coordinator answers. UNAVAILABLE if it does not within `timeout`. `keep_waiting`
+  // is asked several times a second; false ends the wait with CANCELLED.
+  absl::Status WaitUntilServing(absl::Duration timeout,
+                                const std::function<bool()>& keep_waiting = {});
+
+  // Uploads what the coordinator lacks of the datasets (paths by SHA-256) and creates the sweep.
+  // With `validate_only` nothing is uploaded or created: what would happen is told.
+  absl::StatusOr<v1::CreateSweepResponse> Submit(
+      const v1::SweepSpec& spec, const std::map<std::string, std::string>& dataset_paths,
+      bool validate_only = false);
+
+  // Sweeps, by their short name (`ieee`).
+  absl::StatusOr<v1::Sweep> GetSweep(std::string_view sweep);
+  absl::StatusOr<std::vector<v1::Sweep>> ListSweeps();
+  absl::StatusOr<v1::Sweep> PauseSweep(std::string_view sweep);
+  absl::StatusOr<v1::Sweep> ResumeSweep(std::string_view sweep);
+  absl::StatusOr<v1::Sweep> CancelSweep(std::string_view sweep);
+
+  // Waits until the sweep is done or cancelled. `on_progress` is called at least twice a second, on
+  // the caller's thread, and ends the wait with CANCELLED by returning false. An away coordinator
+  // is waited for, without end: the callback sees for how long. DEADLINE_EXCEEDED after `timeout`.
+  absl::StatusOr<v1::Sweep> WaitForSweep(
+      std::string_view sweep, absl::Duration timeout,
+      const std::function<bool(const SweepProgress&)>& on_progress);
+
+  // Jobs of a sweep (all jobs if empty) in the order of expansion; every page. `full`: with specs
+  // and results.
+  absl::StatusOr<std::vector<v1::Job>> ListJobs(std::string_view sweep,
+                                                const std::vector<v1::JobState>& states = {},
+                                                bool full = false);
+  // By id or a unique prefix of at least 6 digits.
+  absl::StatusOr<v1::Job> GetJob(std::string_view id);
+  // Number of jobs that changed.
+  absl::StatusOr<int64_t> RetryJobs(std::string_view sweep,
+                                    const std::vector<v1::JobState>& states);
+  absl::StatusOr<int64_t> RetryJobs(const std::vector<std::string>& ids);
+  absl::StatusOr<int64_t> CancelJobs(const std::vector<std::string>& ids);
+  absl::StatusOr<std::vector<v1::MetricPoint>> ReadMetrics(std::string_view id,
+                                                           const std::vector<std::string>& series);
+  // Calls `on_data` with pieces of the log in order, until its end, or with `follow` the attempt's.
+  // `attempt` 0 is the latest; a negative `offset` counts from the end. CANCELLED if `on_data`
+  // returns false; with `follow` it is called with nothing at least once a second.
+  absl::Status TailLogs(std::string_view id, int attempt, int64_t offset, bool follow,
+                        const std::function<bool(std::string_view)>& on_data);
+
+  absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+  absl::StatusOr<v1::Worker> DrainWorker(std::string_view worker);
+  absl::StatusOr<v1::Worker> ReleaseWorker(std::string_view worker);
+
+  // Runs one SELECT; `on_part` gets the answer in parts, the columns in the first. 0: the
+  // coordinator's limit of rows.
+  absl::Status Query(std::string_view sql, int64_t max_rows,
+                     const std::function<void(const v1::QueryResponse&)>& on_part);
+
+  // Uploads a file unless the coordinator holds it. The bytes must have the hash.
+  absl::Status Upload(const std::string& path, const std::string& sha256);
+  // Writes an artifact to a file, which is there only if it is whole. DATA_LOSS: another hash.
+  absl::Status Download(const std::string& sha256, const std::string& path);
+
+ private:
+  std::string address_;
+  ClientOptions options_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::SweepService::Stub> sweeps_;
+  std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
+};
+
+}  // namespace retort
+
+#endif  // RETORT_CLIENT_SDK_CLIENT_H_
