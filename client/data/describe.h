@@ -16,8 +16,12 @@ struct WindowFacts {
   double min_bpm = 0;
   double mean_bpm = 0;
   double max_bpm = 0;
-  double mean_floor_bpm = 0;  // of predicting the whole set's mean heart rate
-  double fft_floor_bpm = 0;   // of the strongest spectral peak, single channels averaged
+  // Of predicting each subject's windows by the mean of all other subjects' windows.
+  double mean_floor_bpm = 0;
+  // Of the strongest spectral peak of each channel alone, averaged over channels.
+  double fft_floor_bpm = 0;
+  // Of the strongest peak of the channels' added power spectra.
+  double fft_all_channels_floor_bpm = 0;
 };
 
 struct SubjectFacts {

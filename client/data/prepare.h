@@ -52,7 +52,8 @@ struct Recording {
 // How many whole windows a recording of `samples` at `rate_hz` has.
 int64_t WindowsIn(int64_t samples, int rate_hz);
 
-// All recordings as one dataset, in their order; subjects in order of first appearance. Writes the
+// All recordings as one dataset, in their order; subjects in order of first appearance. A window in
+// which a channel is constant is all zeros there. Writes the
 // metadata that it knows: filter, band_hz, rate_hz, window_s, stride_s. INVALID_ARGUMENT: no
 // recording, other channels than `channel_names`, more labels than windows, a sample or label that
 // cannot be right.

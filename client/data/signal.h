@@ -36,16 +36,17 @@ std::vector<double> Resample(std::span<const double> x, int up, int down);
 // (x - mean) / standard deviation (of the population); all zeros where the signal is constant.
 void ZScore(std::span<float> x);
 
-// Heart rate in BPM of the strongest peak of the Hann-windowed spectrum, on a grid of 1 BPM from
-// 30 to 209 (as a zero-padded FFT would give); 30 for a constant signal.
+// Heart rate in BPM of the strongest peak of the Hann-windowed power spectrum, on a grid of 1 BPM
+// from 30 to 209 (as a zero-padded FFT would give); 30 for constant signals.
 class PeakHeartRate {
  public:
   // For windows of `samples` at `rate_hz`.
   PeakHeartRate(int samples, double rate_hz);
+  // `window` [C, samples]: the powers of its C channels are added.
   float operator()(std::span<const float> window) const;
 
  private:
-  int samples_;
+  size_t samples_;
   std::vector<float> cos_;  // [180, samples], each row times the Hann window
   std::vector<float> sin_;
 };
