@@ -1,0 +1,359 @@
+#include "worker/agent/agent.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/backoff.h"
+#include "common/ids.h"
+#include "common/log.h"
+#include "common/status.h"
+
+namespace retort {
+namespace {
+
+constexpr size_t kMostFailureBytes = 4096;  // limit of Failure.message
+
+v1::Failure MakeFailure(v1::FailureCause cause, const std::string& message) {
+  v1::Failure failure;
+  failure.set_cause(cause);
+  failure.set_message(message.substr(0, kMostFailureBytes));
+  return failure;
+}
+
+// Errors after which trying again gives the same.
+bool IsFinal(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsDataLoss(status) || absl::IsInvalidArgument(status);
+}
+
+}  // namespace
+
+Agent::Agent(AgentOptions options, CoordinatorClient& coordinator, RunnerPool& runners,
+             Artifacts& artifacts, Spool& spool)
+    : options_(std::move(options)),
+      coordinator_(coordinator),
+      runners_(runners),
+      artifacts_(artifacts),
+      spool_(spool),
+      random_(static_cast<uint32_t>(options_.seed)),
+      slots_(options_.slots.size()) {}
+
+// ------------------------------------------------------------------------------- 1 FETCHING
+
+void Agent::Begin(const v1::Lease& lease, Now now) {
+  const AttemptKey key = KeyOf(lease.id());
+  if (Find(key) != nullptr) return;  // a lease is given again until a Sync has confirmed it
+  const auto free = std::find_if(slots_.begin(), slots_.end(),
+                                 [](const SlotState& slot) { return !slot.attempt.has_value(); });
+  // Without a room for it the lease is not confirmed; the coordinator gives it again.
+  if (free == slots_.end() || leaving_) return;
+  if (!JobId::FromHex(key.job).ok() || key.attempt < 1) {
+    spdlog::error("the coordinator leased attempt '{}' {}; expected a job of 64 hexadecimal digits",
+                  key.job, key.attempt);
+    return;
+  }
+  Attempt& attempt = attempts_[key];
+  attempt.lease = lease;
+  attempt.slot = static_cast<int>(free - slots_.begin());
+  attempt.taken = now.monotonic;
+  *attempt.outcome.mutable_id() = lease.id();
+  free->attempt = key;
+  news_ = true;
+  spdlog::info("attempt {} on slot {}", key.ToString(), attempt.slot);
+  auto work_dir = spool_.Open(key);
+  if (!work_dir.ok()) {
+    Fail(key, attempt, v1::FAILURE_CAUSE_CRASHED,
+         absl::StrCat("no folder for the attempt: ", work_dir.status().message()), now);
+    return;
+  }
+  attempt.work_dir = *std::move(work_dir);
+  Fetch(key, attempt);
+}
+
+void Agent::Fetch(const AttemptKey& key, Attempt& attempt) {
+  attempt.retry = absl::InfiniteDuration();
+  artifacts_.Fetch(key, {attempt.lease.inputs().begin(), attempt.lease.inputs().end()});
+}
+
+void Agent::OnInputs(const AttemptKey& key, const absl::StatusOr<InputPaths>& paths, Now now) {
+  Attempt* attempt = Find(key);
+  if (attempt == nullptr || attempt->phase != Phase::kFetching) return;
+  if (paths.ok()) {
+    StartRunner(key, *attempt, *paths, now);
+  } else if (IsFinal(paths.status())) {
+    Fail(key, *attempt, v1::FAILURE_CAUSE_ARTIFACT, MessageOf(paths.status()), now);
+  } else {
+    spdlog::warn("attempt {}: inputs cannot be fetched yet: {}", key.ToString(),
+                 MessageOf(paths.status()));
+    attempt->retry = now.monotonic + BackoffDelay(attempt->failures++, Random01());
+  }
+}
+
+// -------------------------------------------------------------------------------- 2 RUNNING
+
+void Agent::StartRunner(const AttemptKey& key, Attempt& attempt, const InputPaths& paths, Now now) {
+  v1::RunJob job;
+  job.set_job(key.job);
+  job.set_attempt(key.attempt);
+  *job.mutable_spec() = attempt.lease.spec();
+  const std::string& teacher = attempt.lease.teacher_weights_sha256();
+  for (const v1::ArtifactRef& input : attempt.lease.inputs()) {
+    const auto path = paths.find(input.sha256());
+    if (path == paths.end()) {
+      Fail(key, attempt, v1::FAILURE_CAUSE_ARTIFACT,
+           absl::StrCat("input ", input.sha256(), " was not fetched"), now);
+      return;
+    }
+    if (input.sha256() == teacher) {
+      job.set_teacher_weights_path(path->second);
+    } else {
+      (*job.mutable_dataset_paths())[input.sha256()] = path->second;
+    }
+  }
+  job.set_work_dir(attempt.work_dir);
+  job.set_cache_dir(options_.cache_dir);
+  job.set_threads(options_.threads);
+  attempt.phase = Phase::kRunning;
+  attempt.failures = 0;
+  runners_.Run(attempt.slot, job);
+}
+
+void Agent::OnRunnerEvent(int slot, const v1::RunnerEvent& event, Now now) {
+  const bool ended = event.has_finished() || event.has_failed();
+  if (slots_[slot].forgotten) {
+    if (ended) FreeSlot(slot);
+    return;
+  }
+  if (event.has_ready()) {
+    spdlog::debug("slot {}: runner {} is up on {}", slot, event.ready().version(),
+                  event.ready().numeric_fingerprint());
+    return;
+  }
+  Attempt* attempt = AttemptOf(slot);
+  if (attempt == nullptr || attempt->phase != Phase::kRunning) {
+    spdlog::warn("slot {}: the runner spoke without having a job", slot);
+    return;
+  }
+  const AttemptKey key = *slots_[slot].attempt;
+  switch (event.event_case()) {
+    case v1::RunnerEvent::kStarted:
+      attempt->running = true;
+      news_ = true;
+      break;
+    case v1::RunnerEvent::kProgress:
+      OnProgress(key, *attempt, event.progress());
+      break;
+    case v1::RunnerEvent::kFinished:
+      attempt->phase = Phase::kSettling;
+      attempt->finished = event.finished();
+      slots_[slot].kill = absl::InfiniteDuration();
+      Publish(key, *attempt);
+      break;
+    case v1::RunnerEvent::kFailed:
+      Fail(key, *attempt, event.failed().cause(), event.failed().message(), now);
+      break;
+    default:
+      break;
+  }
+}
+
+void Agent::OnProgress(const AttemptKey& key, Attempt& attempt,
+                       const v1::RunnerProgress& progress) {
+  attempt.epochs_done = std::max(attempt.epochs_done, progress.epochs_done());
+  if (progress.points().empty()) return;
+  attempt.held.assign(progress.points().begin(), progress.points().end());
+  Spill(key, attempt);
+  if (attempt.held.empty()) return;
+  spdlog::warn("attempt {} waits: the spool is full until the coordinator takes its points",
+               key.ToString());
+  runners_.SetReading(attempt.slot, false);
+}
+
+// Moves the points that are held into the spool, if it takes them.
+void Agent::Spill(const AttemptKey& key, Attempt& attempt) {
+  const absl::Status status = spool_.Append(key, attempt.held);
+  if (status.ok()) {
+    attempt.points.end += static_cast<int64_t>(attempt.held.size());
+    attempt.held.clear();
+  } else if (!absl::IsResourceExhausted(status)) {
+    spdlog::error("attempt {}: points cannot be spooled: {}", key.ToString(), MessageOf(status));
+  }
+}
+
+void Agent::OnRunnerOutput(int slot, std::string_view bytes, Now) {
+  Attempt* attempt = AttemptOf(slot);
+  if (attempt == nullptr || slots_[slot].forgotten) return;
+  const auto size = spool_.AppendLog(*slots_[slot].attempt, bytes);
+  if (size.ok()) {
+    attempt->log.end = *size;
+  } else {
+    // A log is not worth an attempt.
+    spdlog::warn("slot {}: its log cannot be kept: {}", slot, MessageOf(size.status()));
+  }
+}
+
+void Agent::OnRunnerExit(int slot, const std::string& reason, Now now) {
+  if (slots_[slot].forgotten) {
+    FreeSlot(slot);
+    return;
+  }
+  Attempt* attempt = AttemptOf(slot);
+  if (attempt == nullptr || attempt->phase != Phase::kRunning) {
+    spdlog::warn("slot {}: idle runner: {}", slot, reason);
+    return;
+  }
+  const AttemptKey key = *slots_[slot].attempt;
+  if (attempt->preempting) {
+    Fail(key, *attempt, v1::FAILURE_CAUSE_PREEMPTED, absl::StrCat("worker leaves; ", reason), now);
+  } else {
+    Fail(key, *attempt, v1::FAILURE_CAUSE_CRASHED, reason, now);
+  }
+}
+
+// ------------------------------------------------------------------------------- 3 SETTLING
+
+void Agent::Publish(const AttemptKey& key, Attempt& attempt) {
+  attempt.retry = absl::InfiniteDuration();
+  artifacts_.Publish(key, attempt.finished->weights_path());
+}
+
+void Agent::OnPublished(const AttemptKey& key, const absl::StatusOr<v1::ArtifactRef>& weights,
+                        Now now) {
+  Attempt* attempt = Find(key);
+  if (attempt == nullptr || attempt->phase != Phase::kSettling || attempt->published) return;
+  if (weights.ok()) {
+    *attempt->finished->mutable_result()->mutable_weights() = *weights;
+    attempt->published = true;
+    SettleIfReady(key, *attempt, now);
+  } else if (IsFinal(weights.status())) {
+    Fail(key, *attempt, v1::FAILURE_CAUSE_CRASHED,
+         absl::StrCat("the runner's weights cannot be uploaded: ", weights.status().message()),
+         now);
+  } else {
+    spdlog::warn("attempt {}: weights cannot be uploaded yet: {}", key.ToString(),
+                 MessageOf(weights.status()));
+    attempt->retry = now.monotonic + BackoffDelay(attempt->failures++, Random01());
+  }
+}
+
+void Agent::SettleIfReady(const AttemptKey& key, Attempt& attempt, Now now) {
+  if (attempt.phase != Phase::kSettling || !attempt.published) return;
+  if (!attempt.held.empty() || !attempt.points.complete()) return;
+  v1::JobResult* result = attempt.outcome.mutable_result();
+  *result = attempt.finished->result();
+  result->set_metric_points(attempt.points.end);
+  Finish(key, attempt, now);
+}
+
+// ------------------------------------------------------------------------- 4 FINISHED, 5 ENDED
+
+void Agent::Fail(const AttemptKey& key, Attempt& attempt, v1::FailureCause cause,
+                 const std::string& message, Now now) {
+  if (cause == v1::FAILURE_CAUSE_UNSPECIFIED) cause = v1::FAILURE_CAUSE_CRASHED;
+  *attempt.outcome.mutable_failure() = MakeFailure(cause, message);
+  Finish(key, attempt, now);
+}
+
+void Agent::Finish(const AttemptKey& key, Attempt& attempt, Now now) {
+  attempt.phase = Phase::kFinished;
+  attempt.retry = absl::InfiniteDuration();
+  attempt.outcome.set_device_s(absl::ToDoubleSeconds(now.monotonic - attempt.taken));
+  if (attempt.outcome.has_failure()) {
+    spdlog::warn("attempt {} failed: {}: {}", key.ToString(),
+                 v1::FailureCause_Name(attempt.outcome.failure().cause()),
+                 attempt.outcome.failure().message());
+  } else {
+    spdlog::info("attempt {} succeeded", key.ToString());
+  }
+  const absl::Status kept = spool_.KeepOutcome(key, attempt.outcome);
+  if (!kept.ok()) spdlog::error("attempt {}: {}", key.ToString(), MessageOf(kept));
+  if (!attempt.held.empty()) {
+    attempt.held.clear();  // of a failed attempt; a result waits for its points
+    runners_.SetReading(attempt.slot, true);
+  }
+  artifacts_.Release(key);
+  FreeSlot(attempt.slot);
+  news_ = true;
+}
+
+// The slot's runner is idle or gone. What was kept for an attempt that was forgotten goes too.
+void Agent::FreeSlot(int slot) {
+  SlotState& state = slots_[slot];
+  if (state.forgotten) spool_.Drop(*state.attempt);
+  state = SlotState{};
+  news_ = true;
+}
+
+void Agent::StopSlot(int slot, Now now) {
+  if (slots_[slot].stopping) return;
+  slots_[slot].stopping = true;
+  slots_[slot].kill = now.monotonic + options_.stop_grace;
+  runners_.SetReading(slot, true);  // or its answer would not be read
+  runners_.Stop(slot);
+}
+
+// The coordinator does not want it: no report, no slot.
+void Agent::Forget(const AttemptKey& key, Now now) {
+  const auto it = attempts_.find(key);
+  if (it == attempts_.end()) return;
+  const Attempt& attempt = it->second;
+  spdlog::info("attempt {} is not wanted any more", key.ToString());
+  artifacts_.Release(key);
+  if (attempt.phase == Phase::kRunning) {
+    StopSlot(attempt.slot, now);
+    slots_[attempt.slot].forgotten = true;
+  } else {
+    if (attempt.phase == Phase::kFetching || attempt.phase == Phase::kSettling) {
+      FreeSlot(attempt.slot);
+    }
+    spool_.Drop(key);
+  }
+  attempts_.erase(it);
+  news_ = true;
+}
+
+// --------------------------------------------------------------------------------- leaving
+
+void Agent::Leave(Now now) {
+  if (leaving_) return;
+  leaving_ = true;
+  news_ = true;
+  preempt_at_ = now.monotonic + options_.drain_timeout;
+  leave_by_ = preempt_at_ + options_.stop_grace + options_.leave_margin;
+  spdlog::info("leaving: {} attempts have {} to end", live(),
+               absl::FormatDuration(options_.drain_timeout));
+}
+
+void Agent::Preempt(Now now) {
+  preempted_ = true;
+  for (auto& [key, attempt] : attempts_) {
+    if (attempt.phase == Phase::kFetching) {
+      Fail(key, attempt, v1::FAILURE_CAUSE_PREEMPTED, "worker leaves before it could begin", now);
+    } else if (attempt.phase == Phase::kRunning) {
+      attempt.preempting = true;
+      StopSlot(attempt.slot, now);
+    }
+  }
+}
+
+int Agent::live() const {
+  return static_cast<int>(std::count_if(attempts_.begin(), attempts_.end(), [](const auto& entry) {
+    return entry.second.phase < Phase::kFinished;
+  }));
+}
+
+Agent::Attempt* Agent::Find(const AttemptKey& key) {
+  const auto it = attempts_.find(key);
+  return it == attempts_.end() ? nullptr : &it->second;
+}
+
+Agent::Attempt* Agent::AttemptOf(int slot) {
+  return slots_[slot].attempt ? Find(*slots_[slot].attempt) : nullptr;
+}
+
+double Agent::Random01() {
+  return static_cast<double>(random_() - std::minstd_rand::min()) /
+         (static_cast<double>(std::minstd_rand::max()) - std::minstd_rand::min() + 1);
+}
+
+}  // namespace retort

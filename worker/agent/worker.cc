@@ -1,0 +1,151 @@
+#include "worker/agent/worker.h"
+
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/log.h"
+#include "common/status.h"
+
+namespace retort {
+namespace {
+
+// Transfers at a time.
+constexpr int kMostMovers = 4;
+// For idle runners to leave by themselves.
+constexpr absl::Duration kRunnerFarewell = absl::Seconds(1);
+
+RunnerCommandLine CommandOf(const WorkerOptions& options) {
+  RunnerCommandLine command;
+  command.path = options.runner;
+  const std::string threads = std::to_string(options.threads);
+  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
+    command.environment.push_back(absl::StrCat(name, "=", threads));
+  }
+  return command;
+}
+
+AgentOptions AgentOptionsOf(const WorkerOptions& options, Now now) {
+  AgentOptions agent;
+  agent.worker = options.id;
+  agent.incarnation = absl::ToUnixMillis(now.wall);
+  agent.host = options.host;
+  agent.version = options.version;
+  agent.threads = options.threads;
+  agent.cache_dir = options.folder + "/cache";
+  agent.seed = static_cast<uint64_t>(absl::ToUnixNanos(now.wall));
+  agent.drain_timeout = options.drain_timeout;
+  agent.stop_grace = options.stop_grace;
+  const int64_t memory = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  for (int i = 0; i < options.slots; ++i) {
+    v1::Slot slot;
+    slot.set_index(i);
+    slot.set_device("cpu");
+    slot.set_memory_bytes(std::max<int64_t>(0, memory) / options.slots);
+    agent.slots.push_back(std::move(slot));
+  }
+  return agent;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(const WorkerOptions& options, Clock& clock) {
+  RETORT_RETURN_IF_ERROR(MakeFolders(options.folder + "/cache"));
+  RETORT_ASSIGN_OR_RETURN(DiskSpool spool,
+                          DiskSpool::Create(options.folder + "/attempts", options.spool));
+  RETORT_ASSIGN_OR_RETURN(
+      auto cache, ArtifactCache::Create(options.folder + "/artifacts", options.cache_bytes));
+  return std::unique_ptr<Worker>(new Worker(options, clock, std::move(spool), std::move(cache)));
+}
+
+Worker::Worker(const WorkerOptions& options, Clock& clock, DiskSpool spool,
+               std::unique_ptr<ArtifactCache> cache)
+    : clock_(clock),
+      spool_(std::move(spool)),
+      cache_(std::move(cache)),
+      remote_(PlainChannel(options.coordinator)) {
+  ProcessPool::Answers runners;
+  runners.event = [this](int slot, const v1::RunnerEvent& event) {
+    agent_->OnRunnerEvent(slot, event, clock_.Read());
+  };
+  runners.output = [this](int slot, std::string_view bytes) {
+    agent_->OnRunnerOutput(slot, bytes, clock_.Read());
+  };
+  runners.exit = [this](int slot, const std::string& reason) {
+    agent_->OnRunnerExit(slot, reason, clock_.Read());
+  };
+  pool_ =
+      std::make_unique<ProcessPool>(loop_, CommandOf(options), options.slots, std::move(runners));
+
+  ArtifactMover::Answers moves;
+  moves.inputs = [this](const AttemptKey& key, absl::StatusOr<InputPaths> paths) {
+    loop_.Post(
+        [this, key, paths = std::move(paths)] { agent_->OnInputs(key, paths, clock_.Read()); });
+  };
+  moves.published = [this](const AttemptKey& key, absl::StatusOr<v1::ArtifactRef> weights) {
+    loop_.Post([this, key, weights = std::move(weights)] {
+      agent_->OnPublished(key, weights, clock_.Read());
+    });
+  };
+  mover_ = std::make_unique<ArtifactMover>(
+      *cache_, remote_, std::clamp(options.slots, 1, kMostMovers), std::move(moves));
+
+  GrpcCoordinatorClient::Answers answers;
+  answers.sync = [this](int64_t number, const absl::StatusOr<v1::SyncResponse>& response) {
+    agent_->OnSync(number, response, clock_.Read());
+  };
+  answers.metric_ack = [this](const v1::MetricAck& ack) {
+    agent_->OnMetricAck(ack, clock_.Read());
+  };
+  answers.metrics_broken = [this] { agent_->OnMetricsBroken(clock_.Read()); };
+  answers.log_ack = [this](const v1::LogAck& ack) { agent_->OnLogAck(ack, clock_.Read()); };
+  answers.logs_broken = [this] { agent_->OnLogsBroken(clock_.Read()); };
+  client_ = std::make_unique<GrpcCoordinatorClient>(
+      PlainChannel(options.coordinator),
+      [this](std::function<void()> task) { loop_.Post(std::move(task)); }, std::move(answers));
+
+  agent_ = std::make_unique<Agent>(AgentOptionsOf(options, clock_.Read()), *client_, *pool_,
+                                   *mover_, spool_);
+  spdlog::info("worker {}: {} slots of {} threads, coordinator {}", options.id, options.slots,
+               options.threads, options.coordinator);
+}
+
+Worker::~Worker() {
+  // What others post from now on is not run any more: nobody calls Wait.
+  remote_.Shutdown();
+  client_.reset();
+  mover_.reset();
+}
+
+absl::Status Worker::Run(int signal_fd) {
+  loop_.WatchRead(signal_fd, [this, signal_fd] { OnSignal(signal_fd); });
+  while (true) {
+    const Now now = clock_.Read();
+    pool_->Reap(now.monotonic);
+    agent_->Tick(now);
+    if (agent_->done() || signals_ > 1) break;
+    loop_.Wait(std::min(agent_->NextWake() - clock_.Read().monotonic, pool_->ReapWithin()));
+  }
+  loop_.Unwatch(signal_fd);
+  if (signals_ > 1) {
+    spdlog::warn("leaving at once; {} attempts are lost", agent_->live());
+    pool_->KillAll();
+  } else {
+    pool_->Shutdown(kRunnerFarewell);
+  }
+  spdlog::info("left");
+  return agent_->status();
+}
+
+void Worker::OnSignal(int signal_fd) {
+  signalfd_siginfo info{};
+  while (read(signal_fd, &info, sizeof info) == sizeof info) {
+    ++signals_;
+    if (signals_ == 1) agent_->Leave(clock_.Read());
+  }
+}
+
+}  // namespace retort

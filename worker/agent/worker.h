@@ -1,0 +1,66 @@
+// The agent with its surroundings: the loop that hands it events.
+#ifndef RETORT_WORKER_AGENT_WORKER_H_
+#define RETORT_WORKER_AGENT_WORKER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/clock.h"
+#include "worker/agent/agent.h"
+#include "worker/agent/artifact_mover.h"
+#include "worker/agent/disk_spool.h"
+#include "worker/agent/event_loop.h"
+#include "worker/agent/grpc_coordinator_client.h"
+#include "worker/agent/process_pool.h"
+
+namespace retort {
+
+struct WorkerOptions {
+  std::string coordinator;  // HOST:PORT
+  std::string id;
+  std::string host;
+  std::string version;
+  std::string folder;  // must exist; locked by the caller
+  std::string runner;  // path of the program
+  int slots = 1;
+  int threads = 1;  // of each slot
+  int64_t cache_bytes = 0;
+  SpoolLimits spool;
+  absl::Duration drain_timeout = absl::Seconds(30);
+  absl::Duration stop_grace = absl::Seconds(10);
+};
+
+// Threads: the one that calls Run, beside those of gRPC and of ArtifactMover.
+class Worker {
+ public:
+  // Removes what an earlier start left of its attempts in the folder.
+  static absl::StatusOr<std::unique_ptr<Worker>> Create(const WorkerOptions& options, Clock& clock);
+  ~Worker();
+
+  // Returns when the worker has left. `signal_fd` (a signalfd): the first signal drains, the second
+  // leaves at once. FAILED_PRECONDITION: another agent with this name has started.
+  absl::Status Run(int signal_fd);
+
+ private:
+  Worker(const WorkerOptions& options, Clock& clock, DiskSpool spool,
+         std::unique_ptr<ArtifactCache> cache);
+  void OnSignal(int signal_fd);
+
+  Clock& clock_;
+  EventLoop loop_;
+  DiskSpool spool_;
+  std::unique_ptr<ArtifactCache> cache_;
+  GrpcArtifactRemote remote_;
+  std::unique_ptr<ProcessPool> pool_;
+  std::unique_ptr<ArtifactMover> mover_;
+  std::unique_ptr<GrpcCoordinatorClient> client_;
+  std::unique_ptr<Agent> agent_;
+  int signals_ = 0;
+};
+
+}  // namespace retort
+
+#endif  // RETORT_WORKER_AGENT_WORKER_H_

@@ -1,0 +1,211 @@
+// retort-worker: runs jobs of a coordinator on this machine.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/clock.h"
+#include "common/files.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/names.h"
+#include "common/status.h"
+#include "worker/agent/worker.h"
+
+namespace retort {
+namespace {
+
+constexpr int kUsage = 2;
+
+struct Flags {
+  std::string coordinator = "127.0.0.1:7641";
+  std::string id;
+  std::string folder = "retort-worker";
+  int slots = 0;
+  int threads = 1;
+  std::string runner;
+  std::string log_level = "info";
+  double drain_timeout_s = 30;
+  double cache_gib = 20;
+  bool insecure = false;
+};
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  app.set_version_flag("--version", std::string("retort-worker ") + RETORT_VERSION);
+  app.add_option("--coordinator", flags.coordinator, "HOST:PORT of the coordinator")
+      ->envname("RETORT_COORDINATOR")
+      ->capture_default_str();
+  app.add_option("--id", flags.id,
+                 "name of this worker, [a-z0-9.-]; made of the host and the folder when left out")
+      ->envname("RETORT_WORKER_ID");
+  app.add_option("--folder", flags.folder, "cache, spool and logs; one worker each")
+      ->envname("RETORT_WORKER_FOLDER")
+      ->capture_default_str();
+  app.add_option("--slots", flags.slots, "jobs at a time; the number of cores when left out")
+      ->envname("RETORT_SLOTS")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--threads", flags.threads, "CPU threads of each slot")
+      ->envname("RETORT_THREADS")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--runner", flags.runner,
+                 "runner program; retort-runner beside this one if left out")
+      ->envname("RETORT_RUNNER");
+  app.add_option("--cache-gib", flags.cache_gib, "most GiB of datasets and weights kept on disk")
+      ->envname("RETORT_CACHE_GIB")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--drain-timeout", flags.drain_timeout_s,
+                 "how long running jobs may go on after SIGTERM (30s, 5m)")
+      ->envname("RETORT_DRAIN_TIMEOUT")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}},
+          CLI::AsNumberWithUnit::CASE_SENSITIVE))
+      ->check(CLI::Range(0.0, 86400.0))
+      ->default_str("30s");
+  app.add_option("--log-level", flags.log_level, "trace, debug, info, warn, error")
+      ->envname("RETORT_LOG_LEVEL")
+      ->capture_default_str();
+  app.add_flag("--insecure", flags.insecure,
+               "speak with a coordinator on another machine in clear and unauthenticated")
+      ->envname("RETORT_INSECURE");
+}
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+// The host and six digits that tell the folders of one host apart: the same after each start.
+std::string DefaultId(const std::string& host, const std::string& folder) {
+  std::string id;
+  for (const char c : absl::AsciiStrToLower(host.substr(0, 50))) {
+    const bool allowed = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-';
+    id += allowed ? c : '-';
+  }
+  if (id.empty() || !absl::ascii_isalnum(static_cast<unsigned char>(id[0]))) id = "w" + id;
+  return id + "-" + ArtifactHash(Sha256Of(folder)).hex().substr(0, 6);
+}
+
+absl::StatusOr<std::string> FindRunner(const std::string& given) {
+  std::error_code error;
+  std::string path = given;
+  if (path.empty()) {
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    path = (self.parent_path() / "retort-runner").string();
+  }
+  if (access(path.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(path, error)) {
+    return std::filesystem::absolute(path, error).string();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--runner: ", path, " is no program; expected the path of retort-runner"));
+}
+
+absl::StatusOr<UniqueFd> LockFolder(const std::string& folder) {
+  const std::string path = folder + "/lock";
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!fd.valid()) return ErrnoStatus(errno, path, "cannot be opened");
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno != EWOULDBLOCK) return ErrnoStatus(errno, path, "cannot be locked");
+  return absl::FailedPreconditionError(absl::StrCat(
+      "--folder: ", folder, " is used by another retort-worker; each needs a folder of its own"));
+}
+
+absl::Status CheckAddress(const Flags& flags) {
+  const size_t colon = flags.coordinator.rfind(':');
+  const bool unix_socket = flags.coordinator.starts_with("unix:");
+  int port = 0;
+  if (!unix_socket &&
+      (colon == std::string::npos || colon == 0 ||
+       !absl::SimpleAtoi(flags.coordinator.substr(colon + 1), &port) || port < 1 || port > 65535)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--coordinator: '", flags.coordinator, "'; expected HOST:PORT, such as 127.0.0.1:7641"));
+  }
+  if (IsLoopback(flags.coordinator) || flags.insecure) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--coordinator: ", flags.coordinator, " is on another machine, and nothing would ",
+      "be encrypted or authenticated; give --insecure if the network is trusted"));
+}
+
+absl::StatusOr<WorkerOptions> Resolve(Flags& flags) {
+  RETORT_RETURN_IF_ERROR(CheckAddress(flags));
+  WorkerOptions options;
+  options.coordinator = flags.coordinator;
+  RETORT_ASSIGN_OR_RETURN(options.runner, FindRunner(flags.runner));
+  RETORT_RETURN_IF_ERROR(Annotate(MakeFolders(flags.folder), "--folder"));
+  options.folder = std::filesystem::canonical(flags.folder).string();
+  options.host = HostName();
+  options.id = flags.id.empty() ? DefaultId(options.host, options.folder) : flags.id;
+  RETORT_RETURN_IF_ERROR(Annotate(CheckWorkerId(options.id), "--id"));
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  options.slots = flags.slots > 0 ? flags.slots : cores;
+  options.threads = flags.threads;
+  options.cache_bytes = static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30));
+  options.drain_timeout = absl::Seconds(flags.drain_timeout_s);
+  options.version = RETORT_VERSION;
+  return options;
+}
+
+int Run(const WorkerOptions& options) {
+  // Blocked before any thread starts, so that the signals come only through the descriptor.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  UniqueFd signal_fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+
+  SystemClock clock;
+  auto worker = Worker::Create(options, clock);
+  if (!worker.ok()) {
+    std::cerr << "retort-worker: " << worker.status().message() << "\n";
+    return EXIT_FAILURE;
+  }
+  const absl::Status status = (*worker)->Run(signal_fd.get());
+  if (status.ok()) return EXIT_SUCCESS;
+  std::cerr << "retort-worker: " << status.message() << "\n";
+  return EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace retort
+
+int main(int argc, char** argv) {
+  retort::Flags flags;
+  CLI::App app("Runs jobs of a Retort coordinator on this machine.", "retort-worker");
+  retort::AddFlags(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : retort::kUsage;
+  }
+  if (!retort::StartLogging("retort-worker", flags.log_level)) {
+    std::cerr << "retort-worker: --log-level: '" << flags.log_level
+              << "'; expected trace, debug, info, warn or error\n";
+    return retort::kUsage;
+  }
+  const auto options = retort::Resolve(flags);
+  if (!options.ok()) {
+    std::cerr << "retort-worker: " << options.status().message() << "\n";
+    return retort::kUsage;
+  }
+  const auto lock = retort::LockFolder(options->folder);
+  if (!lock.ok()) {
+    std::cerr << "retort-worker: " << lock.status().message() << "\n";
+    return retort::kUsage;
+  }
+  return retort::Run(*options);
+}
