@@ -86,6 +86,17 @@ TEST(ReadMatrix, RefusesWhatIsNoMatFile) {
   EXPECT_THAT(MessageOf(ReadMatrix(path, "sig").status()), HasSubstr("HDF5"));
 }
 
+TEST(ReadMatrix, RefusesExtentsThatDoNotFitTheNumbers) {
+  const std::string path = EmptyTestFolder() + "/a.mat";
+  WriteMat(path, "sig", 6, 300, Counting(1800), /*compressed=*/false);
+  std::string bytes = ReadBytes(path);
+  // Header 128, tag of the variable 8, flags 16, tag of the extents 8, number of rows 4.
+  ASSERT_EQ(bytes.substr(164, 4), std::string("\x2c\x01\0\0", 4));  // 300
+  bytes[165] = '\x02';
+  WriteBytes(path, bytes);
+  EXPECT_THAT(MessageOf(ReadMatrix(path, "sig").status()), HasSubstr("do not fit its extents"));
+}
+
 TEST(ReadMatrix, RefusesText) {
   const std::string path = EmptyTestFolder() + "/a.mat";
   mat_t* file = Mat_CreateVer(path.c_str(), nullptr, MAT_FT_MAT5);

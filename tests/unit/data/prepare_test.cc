@@ -62,21 +62,25 @@ TEST(PrepareRecordings, FindsAPureSineInEveryModeAndChannel) {
   }
 }
 
-// What changes in the first window (0 to 8 s) when a sample at second `at_s` changes.
-bool FirstWindowSees(FilterMode mode, double at_s) {
+// Whether window 1 (2 to 10 s) changes with a sample at second `at_s`.
+bool WindowSees(FilterMode mode, double at_s) {
   auto recording = Sample();
   const auto before = Prepare({recording}, mode);
   for (auto& channel : recording.channels) channel[static_cast<size_t>(at_s * 125)] += 50;
   const auto after = Prepare({recording}, mode);
-  return !std::equal(before->windows_WCL.begin(), before->windows_WCL.begin() + 400,
-                     after->windows_WCL.begin());
+  return !std::equal(before->windows_WCL.begin() + 400, before->windows_WCL.begin() + 800,
+                     after->windows_WCL.begin() + 400);
 }
 
-TEST(PrepareRecordings, OnlyFilterRecordingSeesBehindTheWindow) {
-  EXPECT_TRUE(FirstWindowSees(FilterMode::kRecording, 8.1));
-  EXPECT_FALSE(FirstWindowSees(FilterMode::kWindow, 8.0));
-  EXPECT_FALSE(FirstWindowSees(FilterMode::kCausal, 8.0));
-  EXPECT_TRUE(FirstWindowSees(FilterMode::kCausal, 7.9));
+TEST(PrepareRecordings, SeesBeyondTheWindowOnlyWhatItsFilterModeSays) {
+  EXPECT_TRUE(WindowSees(FilterMode::kRecording, 1.9));
+  EXPECT_TRUE(WindowSees(FilterMode::kRecording, 10.1));
+  EXPECT_FALSE(WindowSees(FilterMode::kWindow, 1.9));
+  EXPECT_TRUE(WindowSees(FilterMode::kWindow, 9.9));
+  EXPECT_FALSE(WindowSees(FilterMode::kWindow, 10.0));
+  EXPECT_TRUE(WindowSees(FilterMode::kCausal, 1.9));
+  EXPECT_TRUE(WindowSees(FilterMode::kCausal, 9.9));
+  EXPECT_FALSE(WindowSees(FilterMode::kCausal, 10.0));
 }
 
 TEST(PrepareRecordings, MakesAFlatChannelZeros) {
