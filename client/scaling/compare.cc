@@ -87,50 +87,43 @@ struct Pair {
   const Outcome* scratch;
 };
 
-template <typename T>
-std::map<T, int> IndexOf(const std::set<T>& values) {
-  std::map<T, int> index;
-  for (const T& value : values) index.emplace(value, static_cast<int>(index.size()));
-  return index;
+ClusterLabels LabelsOf(const Pair& pair) {
+  return {pair.method->subject, pair.method->fold, pair.method->seed};
 }
 
-// Pairs by subject and seed.
+Clusters ClustersOf(const std::vector<Pair>& pairs) {
+  std::vector<ClusterLabels> labels;
+  for (const Pair& pair : pairs) labels.push_back(LabelsOf(pair));
+  return Clusters(labels);
+}
+
+// Pairs by subject and training.
 class PairTable {
  public:
-  explicit PairTable(const std::vector<Pair>& pairs) {
-    std::set<std::string> subjects;
-    std::set<int64_t> seeds;
+  explicit PairTable(const std::vector<Pair>& pairs) : clusters_(ClustersOf(pairs)) {
     for (const Pair& pair : pairs) {
-      subjects.insert(pair.method->subject);
-      seeds.insert(pair.method->seed);
-    }
-    subjects_ = static_cast<int>(subjects.size());
-    seeds_ = static_cast<int>(seeds.size());
-    const auto subject_index = IndexOf(subjects);
-    const auto seed_index = IndexOf(seeds);
-    for (const Pair& pair : pairs) {
-      rows_.push_back({subject_index.at(pair.method->subject), seed_index.at(pair.method->seed),
+      rows_.push_back({clusters_.SubjectOf(LabelsOf(pair)), clusters_.TrainingOf(LabelsOf(pair)),
                        pair.method->mae_bpm, pair.scratch->mae_bpm});
     }
   }
 
-  int subjects() const { return subjects_; }
-  int seeds() const { return seeds_; }
+  const Clusters& clusters() const { return clusters_; }
 
   // Mean over subjects of each one's mean over its pairs: {of the method, of scratch}. Nothing if
   // no pair is left.
   std::optional<std::pair<double, double>> Means(const LeftOut& left_out) const {
-    std::vector<double> method(subjects_, 0.0), scratch(subjects_, 0.0);
-    std::vector<int> count(subjects_, 0);
+    const int subjects = clusters_.subjects();
+    std::vector<double> method(subjects, 0.0), scratch(subjects, 0.0);
+    std::vector<int> count(subjects, 0);
     for (const Row& row : rows_) {
-      if (left_out.subject == row.subject || left_out.seed == row.seed) continue;
+      if (left_out.subject == row.subject || left_out.training == row.training) continue;
       method[row.subject] += row.method_bpm;
       scratch[row.subject] += row.scratch_bpm;
       ++count[row.subject];
     }
     std::pair<double, double> means = {0, 0};
     int kept = 0;
-    for (int i = 0; i < subjects_; ++i) {
+    for (int i = 0; i < subjects; ++i) {
       if (count[i] == 0) continue;
       ++kept;
       means.first += method[i] / count[i];
@@ -143,13 +136,12 @@ class PairTable {
  private:
   struct Row {
     int subject;
-    int seed;
+    int training;
     double method_bpm;
     double scratch_bpm;
   };
 
-  int subjects_ = 0;
-  int seeds_ = 0;
+  Clusters clusters_;
   std::vector<Row> rows_;
 };
 
@@ -168,39 +160,37 @@ ArmGain GainOver(const std::string& arm, const std::vector<Pair>& pairs, double 
   ArmGain gain;
   gain.arm = arm;
   gain.pairs = static_cast<int>(pairs.size());
-  gain.subjects = table.subjects();
-  gain.seeds = table.seeds();
+  gain.subjects = table.clusters().subjects();
+  gain.seeds = table.clusters().seeds();
   gain.scratch_bpm = scratch_bpm;
   gain.method_bpm = method_bpm;
   gain.gain_bpm = scratch_bpm - method_bpm;
-  if (table.subjects() < kMinSubjects) {
-    gain.reason = absl::StrCat(table.subjects(), " subject", table.subjects() == 1 ? "" : "s",
-                               "; at least ", kMinSubjects, " are needed for an interval");
+  if (table.clusters().subjects() < kMinSubjects) {
+    gain.reason = absl::StrCat(table.clusters().subjects(), " subject",
+                               table.clusters().subjects() == 1 ? "" : "s", "; at least ",
+                               kMinSubjects, " are needed for an interval");
     return gain;
   }
-  const JackknifeResult jackknife =
-      Jackknife(table.subjects(), table.seeds(), 1,
-                [&](const LeftOut& left_out) -> std::optional<std::vector<double>> {
-                  const auto means = table.Means(left_out);
-                  if (!means) return std::nullopt;
-                  return std::vector<double>{means->second - means->first};
-                });
+  const JackknifeResult jackknife = Jackknife(
+      table.clusters(), 1, [&](const LeftOut& left_out) -> std::optional<std::vector<double>> {
+        const auto means = table.Means(left_out);
+        if (!means) return std::nullopt;
+        return std::vector<double>{means->second - means->first};
+      });
   if (jackknife.uncertainty.empty()) {
     gain.reason = "nothing is left without one of the seeds";
     return gain;
   }
   const Uncertainty& uncertainty = jackknife.uncertainty[0];
-  gain.standard_error_bpm = uncertainty.standard_error;
+  gain.standard_error_bpm = uncertainty.StandardError();
   gain.interval = ConfidenceInterval(gain.gain_bpm, uncertainty, confidence);
-  if (table.seeds() < 2) {
+  if (!table.clusters().HasRepeatedTraining()) {
     // Two networks differ by chance alone; without a second seed nothing tells by how much.
     gain.reason =
         "one seed; at least 2 are needed to tell a method from the chance of one training";
     return gain;
   }
-  gain.p_value = gain.gain_bpm == 0 ? 1
-                                    : StudentTTwoSidedP(gain.gain_bpm / uncertainty.standard_error,
-                                                        uncertainty.degrees_of_freedom);
+  gain.p_value = TwoSidedP(gain.gain_bpm, uncertainty);
   return gain;
 }
 
@@ -312,7 +302,7 @@ Comparison CompareOne(const std::string& method, const std::string& student,
     if (pairs.empty()) continue;
     row.arms.push_back(GainOver(label, pairs, confidence));
     with_pairs.emplace(label, arm);
-    if (row.arms.back().interval && row.arms.back().seeds < 2) {
+    if (row.arms.back().interval && !row.arms.back().p_value) {
       row.warnings.push_back(
           absl::StrCat("one seed: the interval against ", label,
                        " leaves out how much training itself varies, and is too narrow"));

@@ -162,11 +162,11 @@ void FillParameters(const Model& model, const JackknifeResult& jackknife, Fit& f
       const Uncertainty& uncertainty = jackknife.uncertainty[k];
       if (law.scale == IntervalScale::kLog) {
         const Interval log = ConfidenceInterval(std::log(values[k]), uncertainty, fit.confidence);
-        parameter.standard_error = values[k] * uncertainty.standard_error;
+        parameter.standard_error = values[k] * uncertainty.StandardError();
         parameter.interval = Interval{std::exp(log.low), std::exp(log.high)};
       } else {
         const Interval interval = ConfidenceInterval(values[k], uncertainty, fit.confidence);
-        parameter.standard_error = uncertainty.standard_error;
+        parameter.standard_error = uncertainty.StandardError();
         parameter.interval = Interval{std::max(0.0, interval.low), interval.high};
       }
     }
@@ -223,12 +223,12 @@ void WarnOfData(const LossTable& table, Fit& fit) {
          absl::StrCat("left out, since they were not tested at every size: ",
                       absl::StrJoin(table.dropped_subjects(), ", ")));
   }
-  if (table.subjects() < kMinSubjects) {
+  if (table.clusters().subjects() < kMinSubjects) {
     warn(WarningKind::kFewSubjects,
-         absl::StrCat("no intervals: ", table.subjects(), " subject",
-                      table.subjects() == 1 ? "" : "s", ", and at least ", kMinSubjects,
+         absl::StrCat("no intervals: ", table.clusters().subjects(), " subject",
+                      table.clusters().subjects() == 1 ? "" : "s", ", and at least ", kMinSubjects,
                       " are needed to tell how much they differ"));
-  } else if (table.seeds() < 2) {
+  } else if (!table.clusters().HasRepeatedTraining()) {
     warn(WarningKind::kOneSeed,
          "one seed: the intervals leave out how much training itself varies, and are too narrow; "
          "run 2 seeds or more");
@@ -306,9 +306,9 @@ absl::StatusOr<Fit> FitLaw(const std::vector<Observation>& observations,
   for (const double size : options.curve_sizes)
     model.log_sizes.push_back(std::log(size) - points.center);
   JackknifeResult jackknife;
-  if (table.subjects() >= kMinSubjects) {
+  if (table.clusters().subjects() >= kMinSubjects) {
     const int count = static_cast<int>(law.parameters.size() + model.log_sizes.size());
-    jackknife = Jackknife(table.subjects(), table.seeds(), count,
+    jackknife = Jackknife(table.clusters(), count,
                           [&](const LeftOut& left_out) { return WatchedWithout(model, left_out); });
   }
 
@@ -316,8 +316,8 @@ absl::StatusOr<Fit> FitLaw(const std::vector<Observation>& observations,
   fit.form = options.form;
   fit.huber_delta = delta;
   fit.confidence = options.confidence;
-  fit.subjects = table.subjects();
-  fit.seeds = table.seeds();
+  fit.subjects = table.clusters().subjects();
+  fit.seeds = table.clusters().seeds();
   fit.convergence = Report(search);
   fit.convergence.resamples = jackknife.resamples;
   fit.convergence.resamples_failed = jackknife.failed;

@@ -26,7 +26,8 @@ struct Observation {
   double size = 0;      // e.g. parameters of the body, or multiply-accumulates; positive
   double loss = 0;      // e.g. the subject's MAE in BPM; positive
   std::string subject;  // cluster; the same for all rows where there are no subjects
-  int64_t seed = 0;     // cluster; may go with several folds
+  int64_t seed = 0;     // of the training
+  int fold = 0;         // of the split: with the seed, the training cluster (jackknife.h)
 };
 
 // Forms of laws, as in the table of forms.h.
@@ -113,7 +114,7 @@ struct Fit {
   double huber_delta = 0;  // the one that was used
   double confidence = 0.95;
   int subjects = 0;
-  int seeds = 0;
+  int seeds = 0;                  // distinct
   std::vector<SizePoint> points;  // ascending size
   std::vector<CurvePoint> curve;  // as FitOptions::curve_sizes
   Convergence convergence;

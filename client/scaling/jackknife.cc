@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace retort::scaling {
 namespace {
@@ -48,60 +47,108 @@ double RegularizedBeta(double a, double b, double x, double y) {
   return 1 - std::exp(log_front) * BetaFraction(b, a, y) / b;
 }
 
-// The delete-one variance (n - 1) / n * sum (theta_i - mean)^2 of each statistic.
-std::vector<double> DeleteOneVariance(const std::vector<std::vector<double>>& replicates,
-                                      int count) {
+// The delete-one variance (n - 1) / n * sum (theta_i - mean)^2, added to that of each statistic.
+void AddDeleteOneVariance(const std::vector<std::vector<double>>& replicates,
+                          std::vector<double>& variance) {
   const double n = static_cast<double>(replicates.size());
-  std::vector<double> variance(count, 0.0);
-  for (int k = 0; k < count; ++k) {
+  for (size_t k = 0; k < variance.size(); ++k) {
     double mean = 0;
     for (const auto& replicate : replicates) mean += replicate[k] / n;
     for (const auto& replicate : replicates) {
       variance[k] += (n - 1) / n * (replicate[k] - mean) * (replicate[k] - mean);
     }
   }
-  return variance;
 }
 
-// Satterthwaite (1946): degrees of freedom of a sum of independent variance estimates.
-double DegreesOfFreedom(double by_subject, int subjects, double by_seed, int seeds) {
-  const double most = subjects - 1;
-  const double total = by_subject + by_seed;
-  if (total <= 0 || seeds < 2) return most;
-  const double denominator =
-      by_subject * by_subject / (subjects - 1) + by_seed * by_seed / (seeds - 1);
-  return std::min(most, total * total / denominator);
+// Half the width of the interval with this two-sided tail probability.
+double HalfWidth(const Uncertainty& uncertainty, double tail) {
+  double square = 0;
+  for (const VarianceComponent& component : {uncertainty.by_subject, uncertainty.by_training}) {
+    if (component.degrees_of_freedom <= 0 || component.variance <= 0) continue;
+    const double t = StudentTQuantile(1 - tail / 2, component.degrees_of_freedom);
+    square += t * t * component.variance;
+  }
+  return std::sqrt(square);
 }
 
 }  // namespace
 
-JackknifeResult Jackknife(int subjects, int seeds, int count, const Statistics& statistics) {
+Clusters::Clusters(const std::vector<ClusterLabels>& rows) {
+  std::set<int64_t> seeds;
+  for (const ClusterLabels& row : rows) {
+    subjects_.emplace(row.subject, 0);
+    trainings_.emplace(std::pair(row.fold, row.seed), 0);
+    seeds.insert(row.seed);
+  }
+  seeds_ = static_cast<int>(seeds.size());
+  int next = 0;
+  for (auto& [subject, number] : subjects_) number = next++;
+  next = 0;
+  std::optional<int> fold;
+  for (auto& [training, number] : trainings_) {  // ascending by fold
+    number = next++;
+    if (fold != training.first) trainings_by_fold_.emplace_back();
+    fold = training.first;
+    trainings_by_fold_.back().push_back(number);
+  }
+}
+
+bool Clusters::HasRepeatedTraining() const {
+  return std::any_of(trainings_by_fold_.begin(), trainings_by_fold_.end(),
+                     [](const std::vector<int>& trainings) { return trainings.size() >= 2; });
+}
+
+double Uncertainty::StandardError() const {
+  return std::sqrt(by_subject.variance + by_training.variance);
+}
+
+JackknifeResult Jackknife(const Clusters& clusters, int count, const Statistics& statistics) {
   JackknifeResult result;
-  const auto leave_out_each = [&](int clusters, bool subject) {
-    std::vector<std::vector<double>> replicates;
-    for (int i = 0; i < clusters; ++i) {
-      LeftOut left_out;
-      (subject ? left_out.subject : left_out.seed) = i;
-      ++result.resamples;
-      if (auto replicate = statistics(left_out)) {
-        replicates.push_back(*std::move(replicate));
-      } else {
-        ++result.failed;
-      }
+  const auto resample = [&](const LeftOut& left_out, std::vector<std::vector<double>>& replicates) {
+    ++result.resamples;
+    if (auto replicate = statistics(left_out)) {
+      replicates.push_back(*std::move(replicate));
+    } else {
+      ++result.failed;
     }
-    return replicates;
   };
-  const auto by_subject = leave_out_each(subjects, true);
-  const auto by_seed = leave_out_each(seeds < 2 ? 0 : seeds, false);
+  std::vector<double> by_subject(count, 0.0), by_training(count, 0.0);
+  std::vector<std::vector<double>> replicates;
+  for (int i = 0; i < clusters.subjects(); ++i)
+    resample({.subject = i, .training = {}}, replicates);
+  AddDeleteOneVariance(replicates, by_subject);
+  double training_freedom = 0;
+  for (const std::vector<int>& trainings : clusters.trainings_by_fold()) {
+    if (trainings.size() < 2) continue;
+    replicates.clear();
+    for (const int training : trainings)
+      resample({.subject = {}, .training = training}, replicates);
+    AddDeleteOneVariance(replicates, by_training);
+    training_freedom += static_cast<double>(trainings.size()) - 1;
+  }
   if (result.failed > 0) return result;
-  const std::vector<double> subject_variance = DeleteOneVariance(by_subject, count);
-  const std::vector<double> seed_variance = DeleteOneVariance(by_seed, count);
   for (int k = 0; k < count; ++k) {
-    result.uncertainty.push_back(
-        {std::sqrt(subject_variance[k] + seed_variance[k]),
-         DegreesOfFreedom(subject_variance[k], subjects, seed_variance[k], seeds)});
+    result.uncertainty.push_back({.by_subject = {by_subject[k], clusters.subjects() - 1.0},
+                                  .by_training = {by_training[k], training_freedom}});
   }
   return result;
+}
+
+Interval ConfidenceInterval(double estimate, const Uncertainty& uncertainty, double confidence) {
+  const double half = HalfWidth(uncertainty, 1 - confidence);
+  return {estimate - half, estimate + half};
+}
+
+double TwoSidedP(double estimate, const Uncertainty& uncertainty) {
+  if (estimate == 0) return 1;
+  if (uncertainty.StandardError() == 0) return 0;
+  double low = 1e-12, high = 1;
+  if (HalfWidth(uncertainty, low) < std::abs(estimate)) return low;
+  for (int i = 0; i < 60; ++i) {  // the half width falls as the tail grows
+    const double middle = (low + high) / 2;
+    (HalfWidth(uncertainty, middle) > std::abs(estimate) ? low : high) = middle;
+  }
+  return (low + high) / 2;
 }
 
 double StudentTTwoSidedP(double t, double degrees_of_freedom) {
@@ -121,15 +168,6 @@ double StudentTQuantile(double probability, double degrees_of_freedom) {
     (StudentTTwoSidedP(middle, degrees_of_freedom) > two_sided ? low : high) = middle;
   }
   return (low + high) / 2;
-}
-
-Interval ConfidenceInterval(double estimate, const Uncertainty& uncertainty, double confidence) {
-  const double half =
-      uncertainty.standard_error == 0
-          ? 0
-          : uncertainty.standard_error *
-                StudentTQuantile((1 + confidence) / 2, uncertainty.degrees_of_freedom);
-  return {estimate - half, estimate + half};
 }
 
 }  // namespace retort::scaling

@@ -1,5 +1,6 @@
 #include "client/scaling/loss_table.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -23,13 +24,7 @@ absl::Status Check(const Observation& row, size_t index) {
   return absl::OkStatus();
 }
 
-// Position of each element of a sorted range.
-template <typename T>
-std::map<T, int> IndexOf(const std::set<T>& values) {
-  std::map<T, int> index;
-  for (const T& value : values) index.emplace(value, static_cast<int>(index.size()));
-  return index;
-}
+ClusterLabels LabelsOf(const Observation& row) { return {row.subject, row.fold, row.seed}; }
 
 }  // namespace
 
@@ -61,37 +56,35 @@ absl::StatusOr<LossTable> LossTable::Make(const std::vector<Observation>& observ
         " sizes; losses at different sizes must be of the same subjects"));
   }
 
-  std::set<int64_t> seeds;
+  std::vector<ClusterLabels> labels;
   for (const Observation& row : observations) {
-    if (subjects.contains(row.subject)) seeds.insert(row.seed);
+    if (subjects.contains(row.subject)) labels.push_back(LabelsOf(row));
   }
-  const auto size_index = IndexOf(sizes);
-  const auto subject_index = IndexOf(subjects);
-  const auto seed_index = IndexOf(seeds);
+  table.clusters_ = Clusters(labels);
+  table.sizes_.assign(sizes.begin(), sizes.end());
   std::map<std::tuple<int, int, int>, std::pair<double, int>> sums;
   for (const Observation& row : observations) {
     if (!subjects.contains(row.subject)) continue;
+    const auto size = std::lower_bound(table.sizes_.begin(), table.sizes_.end(), row.size);
     auto& [sum, count] =
-        sums[{size_index.at(row.size), subject_index.at(row.subject), seed_index.at(row.seed)}];
+        sums[{static_cast<int>(size - table.sizes_.begin()),
+              table.clusters_.SubjectOf(LabelsOf(row)), table.clusters_.TrainingOf(LabelsOf(row))}];
     sum += row.loss;
     ++count;
   }
   for (const auto& [key, sum] : sums) {
-    const auto& [size, subject, seed] = key;
-    table.cells_.push_back({size, subject, seed, sum.first / sum.second});
+    const auto& [size, subject, training] = key;
+    table.cells_.push_back({size, subject, training, sum.first / sum.second});
   }
-  table.sizes_.assign(sizes.begin(), sizes.end());
-  table.subjects_.assign(subjects.begin(), subjects.end());
-  table.seeds_.assign(seeds.begin(), seeds.end());
   return table;
 }
 
 std::optional<std::vector<double>> LossTable::Losses(const LeftOut& left_out) const {
-  const size_t subjects = subjects_.size();
+  const size_t subjects = clusters_.subjects();
   std::vector<double> sum(sizes_.size() * subjects, 0.0);
   std::vector<int> count(sum.size(), 0);
   for (const Cell& cell : cells_) {
-    if (left_out.subject == cell.subject || left_out.seed == cell.seed) continue;
+    if (left_out.subject == cell.subject || left_out.training == cell.training) continue;
     const size_t at = cell.size * subjects + cell.subject;
     sum[at] += cell.loss;
     ++count[at];

@@ -1,4 +1,4 @@
-// Observations as a table of size x subject x seed, and the loss at each size with or without a
+// Observations as a table of size x subject x training, and the loss at each size with or without a
 // cluster.
 #ifndef RETORT_CLIENT_SCALING_LOSS_TABLE_H_
 #define RETORT_CLIENT_SCALING_LOSS_TABLE_H_
@@ -22,8 +22,7 @@ class LossTable {
 
   // Distinct, ascending.
   const std::vector<double>& sizes() const { return sizes_; }
-  int subjects() const { return static_cast<int>(subjects_.size()); }
-  int seeds() const { return static_cast<int>(seeds_.size()); }
+  const Clusters& clusters() const { return clusters_; }
   const std::vector<std::string>& dropped_subjects() const { return dropped_subjects_; }
 
   // Per size: the mean over subjects of the mean over seeds, without a cluster. Nothing if no
@@ -34,13 +33,12 @@ class LossTable {
   struct Cell {
     int size;
     int subject;
-    int seed;
+    int training;
     double loss;  // mean of the rows
   };
 
   std::vector<double> sizes_;
-  std::vector<std::string> subjects_;
-  std::vector<int64_t> seeds_;
+  Clusters clusters_{{}};
   std::vector<std::string> dropped_subjects_;
   std::vector<Cell> cells_;  // sparse
 };

@@ -57,7 +57,8 @@ inline std::vector<Observation> SimulateLosses(const TrueLaw& law, const SweepSh
       for (int i = 0; i < shape.subjects; ++i) {
         const double effect =
             subject_effect[i] + of_subject[i] + of_network[i % shape.folds] + draw(noise.rest);
-        observations.push_back({size, law(size) * std::exp(effect), "s" + std::to_string(i), k});
+        observations.push_back(
+            {size, law(size) * std::exp(effect), "s" + std::to_string(i), k, i % shape.folds});
       }
     }
   }
