@@ -174,13 +174,14 @@ std::vector<double> Respiration(const Person& p, const std::vector<double>& bpm,
   return phase;
 }
 
-// Times of beats in seconds, from before the start to behind the end.
+// Times of beats in seconds; at least two lie before the start and three behind the end, since a
+// pulse reaches into its neighbours and no interval is longer than 2 s.
 std::vector<double> BeatTimes(const Person& p, const std::vector<double>& bpm,
                               const std::vector<double>& respiration, Random& random) {
   std::vector<double> beats;
   const double end_s = static_cast<double>(bpm.size()) * kDt;
-  double now = -2 + random.Uniform();
-  while (now < end_s + 2) {
+  double now = -5 + random.Uniform();
+  while (now < end_s + 7) {
     beats.push_back(now);
     const auto at =
         static_cast<size_t>(std::clamp(now * kRateHz, 0.0, static_cast<double>(bpm.size() - 1)));
