@@ -200,10 +200,12 @@ struct WorkerReply {
   std::string name;
 };
 
-// To whom what is said once the commit is done.
+using ReplyBody = std::variant<SyncReply, MetricReply, SweepReply, JobsReply, WorkerReply>;
+
+// To whom what is said once the commit is done. Errors are the status that Decide returns instead.
 struct Reply {
   Token token = 0;
-  std::variant<absl::Status, SyncReply, MetricReply, SweepReply, JobsReply, WorkerReply> body;
+  ReplyBody body;
 };
 
 // ----------------------------------------------------------------------------------------
@@ -245,17 +247,19 @@ struct ChoreAdvanced {
   int64_t to = 0;  // next index
   bool done = false;
 };
-struct PlacementTried {};  // nothing more can be placed until something changes
 struct BudgetsChecked {
   absl::Duration next;
 };
 using Effect = std::variant<WorkerHeard, WorkerSilent, SyncParked, SyncAnswered, LeasesExtended,
-                            ChoreAdded, ChoreAdvanced, PlacementTried, BudgetsChecked>;
+                            ChoreAdded, ChoreAdvanced, BudgetsChecked>;
 
 struct Decision {
   std::vector<Record> records;  // to commit; none: no commit is needed
   std::vector<Effect> effects;  // in memory only
   std::vector<Reply> replies;   // to send after the commit
+  absl::Duration at;            // Now::monotonic when it was made
+  // All that can be placed with what is known was placed.
+  bool placed_all = false;
 };
 
 // Decides on one input. An error is the reply to the input's token; nothing changes then.

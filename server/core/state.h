@@ -113,8 +113,8 @@ class State {
   const std::vector<JobKey>& children(JobKey key) const;
   // Weights of a job's accepted result, or null.
   const Artifact* weights(JobKey key) const;
-  // The job whose result has these weights, or none.
-  JobKey producer(const ArtifactHash& hash) const;
+  // Jobs whose result has these weights, in order of key; at most `limit`.
+  std::vector<JobKey> Producers(const ArtifactHash& hash, size_t limit) const;
 
   // For placement and timers: ACTIVE sweeps with queued jobs, highest priority first, then oldest.
   const absl::btree_set<std::pair<int32_t, SweepKey>>& placeable() const { return placeable_; }
@@ -132,12 +132,55 @@ class State {
     return requests_by_time_;
   }
   bool placement_due() const { return placement_due_ && !placeable_.empty() && !hungry_.empty(); }
-  // When a decision was last applied; monotonic.
+  // The earliest of deadlines, parked Syncs and budgets; infinite if there is none.
+  absl::Duration NextTimer() const;
+  // When the latest decision that was applied was made; monotonic.
   absl::Duration last_applied() const { return last_applied_; }
 
  private:
-  friend struct RecordApplier;
-  friend struct EffectApplier;
+  // One record, or its opposite.
+  void Do(const JobCreated& record);
+  void Do(const JobChanged& record);
+  void Do(const SweepCreated& record);
+  void Do(const SweepChanged& record);
+  void Do(const MemberAdded& record);
+  void Do(const WorkerCreated& record);
+  void Do(const WorkerChanged& record);
+  void Do(const AttemptWritten&) {}
+  void Do(const ResultAccepted& record);
+  void Do(const ResultWithdrawn& record);
+  void Do(const PointsAdded&) {}
+  void Do(const PointsDeleted&) {}
+  void Do(const RequestAnswered& record);
+  void Do(const RequestForgotten& record);
+  void Unmake(const JobCreated& record);
+  void Unmake(const JobChanged& record);
+  void Unmake(const SweepCreated& record);
+  void Unmake(const SweepChanged& record);
+  void Unmake(const MemberAdded& record);
+  void Unmake(const WorkerCreated& record);
+  void Unmake(const WorkerChanged& record);
+  void Unmake(const AttemptWritten&) {}
+  void Unmake(const ResultAccepted& record);
+  void Unmake(const ResultWithdrawn& record);
+  void Unmake(const PointsAdded&) {}
+  void Unmake(const PointsDeleted&) {}
+  void Unmake(const RequestAnswered& record);
+  void Unmake(const RequestForgotten& record);
+
+  // One effect. Those that matter after Undo have an opposite.
+  void Take(const WorkerHeard& effect);
+  void Take(const WorkerSilent& effect);
+  void Take(const SyncParked& effect);
+  void Take(const SyncAnswered& effect);
+  void Take(const LeasesExtended& effect);
+  void Take(const ChoreAdded& effect);
+  void Take(const ChoreAdvanced& effect);
+  void Take(const BudgetsChecked& effect);
+  void TakeBack(const SyncParked& effect);
+  void TakeBack(const ChoreAdvanced& effect);
+  template <typename Other>
+  void TakeBack(const Other&) {}
 
   Job& MutableJob(JobKey key) { return jobs_[static_cast<size_t>(key.value - 1)]; }
   Sweep& MutableSweep(SweepKey key) { return *sweeps_[static_cast<size_t>(key.value - 1)]; }
@@ -152,7 +195,7 @@ class State {
   void UpdateHungry(WorkerKey key);
   void SetDeadline(WorkerKey key, absl::Duration deadline);
   void SetParked(WorkerKey key, Token token, absl::Duration until);
-  void StartBudgets(SweepKey key, const Now& now);
+  void UpdateBudgets(SweepKey key);
   absl::Status CheckJob(JobKey key) const;
   absl::Status CheckSweep(SweepKey key) const;
   absl::Status CheckWorker(WorkerKey key) const;
@@ -171,7 +214,7 @@ class State {
 
   // Derived from the durable content.
   absl::flat_hash_map<JobKey, std::vector<JobKey>> children_;
-  absl::flat_hash_map<ArtifactHash, JobKey> producers_;
+  absl::btree_set<std::pair<ArtifactHash, JobKey>> producers_;
   absl::btree_set<std::pair<int32_t, SweepKey>> placeable_;  // (-priority, key)
   absl::btree_set<SweepKey> metered_;
   absl::btree_set<std::pair<int64_t, std::string>> requests_by_time_;

@@ -1,0 +1,45 @@
+// Why was this job retried? What each cause of failure costs, and when a worker is suspected.
+#ifndef RETORT_SERVER_CORE_RETRY_H_
+#define RETORT_SERVER_CORE_RETRY_H_
+
+#include <string>
+
+#include "server/core/draft.h"
+
+namespace retort::core {
+
+// cause          what happens
+// LOST           requeue, until three distinct workers have lost the job (it may be what kills
+// them) or it was
+//                lost ten times in all. Checkpoints do not exist yet, so that none can advance.
+// PREEMPTED      the same, in the same budget
+// CRASHED        requeue twice
+// ARTIFACT       requeue three times
+// OUT_OF_MEMORY  fail: neither memory of slots nor smaller micro-batches are compared yet
+// NUMERIC, TIMEOUT, INVALID  fail at once
+inline constexpr int kMostLost = 10;
+inline constexpr int kMostCrashed = 2;
+inline constexpr int kMostArtifact = 3;
+
+// Charges a failure to the job's budgets. True if it may be tried again.
+bool SpendBudget(JobRow& row, FailureCause cause, WorkerKey worker);
+
+// Fresh budgets.
+void ResetBudgets(JobRow& row);
+
+// Ends the latest attempt of a live job with a failure, and queues or fails the job. Failures that
+// may be the worker's count against it: it is quarantined when Options::quarantine_streak distinct
+// jobs failed on it in a row while another worker had a success, which shows that the jobs are not
+// to blame.
+void FailAttempt(Draft& draft, JobKey key, FailureCause cause, const std::string& message,
+                 double device_s);
+
+// A success ends the row of failures.
+void CountSuccess(Draft& draft, WorkerKey worker);
+
+// `LOST`, `CRASHED`, ...
+std::string_view WordFor(FailureCause cause);
+
+}  // namespace retort::core
+
+#endif  // RETORT_SERVER_CORE_RETRY_H_

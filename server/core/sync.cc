@@ -1,0 +1,250 @@
+#include "server/core/sync.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/concerns.h"
+#include "server/core/placement.h"
+#include "server/core/retry.h"
+
+namespace retort::core {
+namespace {
+
+// How old the durable time of the last word from a worker may be.
+constexpr int64_t kSeenPeriodMs = 60'000;
+// When a worker should report a result again that could not be accepted yet.
+constexpr absl::Duration kSoon = absl::Milliseconds(200);
+
+class SyncDecision {
+ public:
+  SyncDecision(const State& state, const Sync& sync, const Now& now)
+      : state_(state), sync_(sync), draft_(state, now) {}
+
+  absl::StatusOr<Decision> Run() {
+    const absl::Status admitted = Admit();
+    if (!admitted.ok()) return admitted;
+    for (const FinishedReport& report : sync_.finished) TakeFinished(report);
+    if (restarted_) GiveUpAll();
+    for (const LiveReport& report : sync_.live) TakeLive(report);
+    LookForMissing();
+    Place();
+    Answer();
+    return draft_.Finish();
+  }
+
+ private:
+  // Knows the worker, or refuses the request. Answers the Sync that it sent before.
+  absl::Status Admit();
+  void UpdateRow();
+  void TakeFinished(const FinishedReport& report);
+  void Accept(JobKey key, const FinishedReport& report);
+  // A newer incarnation has none of what the older had.
+  void GiveUpAll();
+  void TakeLive(const LiveReport& report);
+  // Leases that the worker does not report: granted again if it never did, else lost.
+  void LookForMissing();
+  void Place();
+  // Says what there is to say, or parks the Sync.
+  void Answer();
+
+  // True if the job's latest attempt is this one.
+  bool IsCurrent(JobKey key, int32_t attempt) const {
+    const JobRow& row = draft_.job(key);
+    return row.attempt == attempt && row.worker == worker_;
+  }
+
+  const State& state_;
+  const Sync& sync_;
+  Draft draft_;
+  WorkerKey worker_;
+  bool new_worker_ = false;
+  bool restarted_ = false;
+  SyncReply reply_;
+  std::set<JobKey> held_;  // live at the worker, or finished and not accepted yet
+  bool waits_for_points_ = false;
+  WorkerHeard heard_;
+  int live_ = 0;  // leases that occupy slots
+};
+
+absl::Status SyncDecision::Admit() {
+  worker_ = state_.FindWorker(sync_.worker);
+  if (!worker_) {
+    WorkerRow row;
+    row.name = sync_.worker;
+    worker_ = draft_.CreateWorker(std::move(row));
+    new_worker_ = true;
+  } else {
+    const Worker& worker = state_.worker(worker_);
+    if (sync_.incarnation < worker.row.incarnation) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "workers/", sync_.worker, ": incarnation ", sync_.incarnation, " is older than ",
+          worker.row.incarnation, ", which has been seen; two agents must not share a name"));
+    }
+    restarted_ = sync_.incarnation > worker.row.incarnation;
+    if (!restarted_ && sync_.number < worker.number) {
+      return absl::AbortedError(absl::StrCat("workers/", sync_.worker, ": sync ", sync_.number,
+                                             " came after sync ", worker.number));
+    }
+    draft_.WakeWorker(worker_);
+  }
+  UpdateRow();
+  heard_.worker = worker_;
+  heard_.deadline = draft_.now().monotonic + state_.options().lease;
+  heard_.number = sync_.number;
+  heard_.wanted = sync_.wanted;
+  heard_.draining = sync_.draining;
+  heard_.cached = sync_.cached;
+  reply_ = draft_.NewSyncReply(worker_, sync_.number);
+  return absl::OkStatus();
+}
+
+void SyncDecision::UpdateRow() {
+  WorkerRow& row = draft_.EditWorker(worker_);
+  const bool stale = draft_.now_ms() - row.seen_ms >= kSeenPeriodMs || row.away || restarted_ ||
+                     new_worker_ || draft_.now_ms() < row.seen_ms;
+  if (stale) row.seen_ms = draft_.now_ms();
+  row.away = false;
+  row.incarnation = sync_.incarnation;
+  if (row.host != sync_.host) row.host = sync_.host;
+  if (row.version != sync_.version) row.version = sync_.version;
+  if (row.slots != sync_.slots) row.slots = sync_.slots;
+}
+
+void SyncDecision::TakeFinished(const FinishedReport& report) {
+  const JobKey key = state_.FindJob(report.id.job);
+  if (key && IsCurrent(key, report.id.attempt)) {
+    const JobState job_state = draft_.job(key).state;
+    // A result of the latest attempt is welcome late, as long as nobody else has the job.
+    const bool late = job_state == JobState::kQueued || job_state == JobState::kBlocked;
+    if (report.result != nullptr && (IsLive(job_state) || late)) {
+      if (draft_.job(key).points < report.result->metric_points() || !report.weights_held) {
+        waits_for_points_ = true;
+        held_.insert(key);
+        return;
+      }
+      Accept(key, report);
+    } else if (IsLive(job_state)) {
+      FailAttempt(draft_, key, report.cause, report.message, report.device_s);
+    }
+  }
+  reply_.acknowledged.push_back(report.id);
+}
+
+void SyncDecision::Accept(JobKey key, const FinishedReport& report) {
+  if (draft_.job(key).state == JobState::kLeased) draft_.StartRunning(key);
+  draft_.EndAttempt(key, FailureCause::kNone, "", report.device_s);
+  draft_.Move(key, JobState::kSucceeded);
+  draft_.EditJob(key).last_cause = FailureCause::kNone;
+  draft_.Write(ResultAccepted{key, report.weights, report.id.attempt, report.result});
+  for (const SweepKey sweep : state_.job(key).sweeps) {
+    SweepRow& row = draft_.EditSweep(sweep);
+    row.cost_done += state_.job(key).expected_cost;
+    row.done_s += report.device_s;
+  }
+  CountSuccess(draft_, worker_);
+}
+
+void SyncDecision::GiveUpAll() {
+  for (const JobKey key : state_.worker(worker_).leases) {
+    if (!IsLive(draft_.job(key).state) || held_.contains(key)) continue;
+    FailAttempt(draft_, key, FailureCause::kLost,
+                absl::StrCat("the agent of workers/", sync_.worker, " was started again"),
+                draft_.LeasedFor(key));
+  }
+}
+
+void SyncDecision::TakeLive(const LiveReport& report) {
+  const JobKey key = state_.FindJob(report.id.job);
+  if (!key || !IsCurrent(key, report.id.attempt) || !IsLive(draft_.job(key).state)) {
+    reply_.stop.push_back(report.id);
+    return;
+  }
+  if (!held_.insert(key).second) return;
+  ++live_;
+  heard_.confirmed.push_back(key);
+  heard_.epochs_done.emplace_back(key, report.epochs_done);
+  if (report.running && draft_.job(key).state == JobState::kLeased) draft_.StartRunning(key);
+}
+
+void SyncDecision::LookForMissing() {
+  if (new_worker_) return;
+  for (const JobKey key : state_.worker(worker_).leases) {
+    if (held_.contains(key) || !IsLive(draft_.job(key).state)) continue;
+    if (state_.lease(key).confirmed) {
+      FailAttempt(draft_, key, FailureCause::kLost,
+                  absl::StrCat("workers/", sync_.worker, " no longer has it"),
+                  draft_.LeasedFor(key));
+    } else if (sync_.draining) {
+      FailAttempt(draft_, key, FailureCause::kPreempted,
+                  absl::StrCat("workers/", sync_.worker, " went away before it began"), 0);
+    } else {
+      reply_.grants.push_back(GrantOf(draft_, key));
+      ++live_;
+    }
+  }
+}
+
+void SyncDecision::Place() {
+  const WorkerRow& row = draft_.worker(worker_);
+  if (row.state != WorkerState::kActive || sync_.draining) return;
+  const int wanted = std::min<int>(sync_.wanted - static_cast<int>(reply_.grants.size()),
+                                   static_cast<int>(sync_.slots.size()) - live_);
+  if (wanted <= 0) return;
+  Placement placement(draft_, worker_, sync_.cached);
+  for (int i = 0; i < wanted; ++i) {
+    const auto job = placement.Next();
+    if (!job) break;
+    draft_.StartLease(*job, worker_);
+    reply_.grants.push_back(GrantOf(draft_, *job));
+  }
+}
+
+void SyncDecision::Answer() {
+  draft_.Effect(heard_);
+  const bool news = !reply_.grants.empty() || !reply_.stop.empty() ||
+                    !reply_.acknowledged.empty() || waits_for_points_ ||
+                    (reply_.drain && !sync_.draining);
+  if (!news && sync_.token != 0) {
+    const absl::Duration until = draft_.now().monotonic + state_.options().lease / 4;
+    draft_.Effect(SyncParked{worker_, sync_.token, until});
+    return;
+  }
+  if (waits_for_points_) reply_.next_sync = kSoon;
+  draft_.Say(sync_.token, reply_);
+}
+
+}  // namespace
+
+Grant GrantOf(const Draft& draft, JobKey key) {
+  const State& state = draft.state();
+  const Job& job = state.job(key);
+  Grant grant;
+  grant.key = key;
+  grant.id = {job.id, draft.job(key).attempt};
+  bool first = true;
+  for (const SweepKey sweep : job.sweeps) {
+    if (draft.sweep(sweep).state == SweepState::kCancelled) continue;
+    const int32_t priority = state.sweep(sweep).fixed.priority;
+    grant.priority = first ? priority : std::max(grant.priority, priority);
+    first = false;
+  }
+  if (job.teacher) {
+    const Artifact* weights = state.weights(job.teacher);
+    if (weights != nullptr) grant.teacher_weights = *weights;
+  }
+  return grant;
+}
+
+absl::StatusOr<Decision> DecideSync(const State& state, const Sync& sync, const Now& now) {
+  return SyncDecision(state, sync, now).Run();
+}
+
+absl::StatusOr<Decision> DecideSyncGone(const State& state, const SyncGone& gone, const Now& now) {
+  Draft draft(state, now);
+  const WorkerKey key = state.FindWorker(gone.worker);
+  if (key && state.worker(key).parked == gone.token) draft.Effect(SyncAnswered{key});
+  return draft.Finish();
+}
+
+}  // namespace retort::core
