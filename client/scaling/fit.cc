@@ -149,28 +149,39 @@ bool IsAtHigh(const Model& model, size_t k) {
   return model.theta[k] >= model.bounds[k].high - model.bounds[k].high_margin;
 }
 
+// The interval of a parameter from that of the scale on which the jackknife watched it.
+void FillInterval(const LawParameter& law, const Uncertainty& uncertainty, double confidence,
+                  Parameter& parameter) {
+  if (law.scale == IntervalScale::kLog) {
+    const Interval log = ConfidenceInterval(std::log(parameter.value), uncertainty, confidence);
+    parameter.standard_error = parameter.value * uncertainty.StandardError();
+    parameter.interval = Interval{std::exp(log.low), std::exp(log.high)};
+  } else {
+    const Interval interval = ConfidenceInterval(parameter.value, uncertainty, confidence);
+    parameter.standard_error = uncertainty.StandardError();
+    parameter.interval = Interval{std::max(0.0, interval.low), interval.high};
+  }
+}
+
 void FillParameters(const Model& model, const JackknifeResult& jackknife, Fit& fit) {
   const std::vector<double> values = model.law.natural(model.theta, model.center);
   for (size_t k = 0; k < values.size(); ++k) {
-    const LawParameter& law = model.law.parameters[k];
     Parameter parameter;
-    parameter.name = law.name;
+    parameter.name = model.law.parameters[k].name;
     parameter.value = values[k];
     parameter.at_bound = IsAtLow(model, k) || IsAtHigh(model, k);
-    if (law.low_means_zero && IsAtLow(model, k)) parameter.value = 0;
-    if (!jackknife.uncertainty.empty() && !parameter.at_bound) {
-      const Uncertainty& uncertainty = jackknife.uncertainty[k];
-      if (law.scale == IntervalScale::kLog) {
-        const Interval log = ConfidenceInterval(std::log(values[k]), uncertainty, fit.confidence);
-        parameter.standard_error = values[k] * uncertainty.StandardError();
-        parameter.interval = Interval{std::exp(log.low), std::exp(log.high)};
-      } else {
-        const Interval interval = ConfidenceInterval(values[k], uncertainty, fit.confidence);
-        parameter.standard_error = uncertainty.StandardError();
-        parameter.interval = Interval{std::max(0.0, interval.low), interval.high};
-      }
-    }
+    if (model.law.parameters[k].low_means_zero && IsAtLow(model, k)) parameter.value = 0;
     fit.parameters.push_back(std::move(parameter));
+  }
+  // With one parameter held at a bound the others look far surer than they are: in simulations with
+  // a floor that the data did not show, the interval of alpha held the truth in 0-86 % of such
+  // fits.
+  const bool free = std::none_of(fit.parameters.begin(), fit.parameters.end(),
+                                 [](const Parameter& parameter) { return parameter.at_bound; });
+  if (!free || jackknife.uncertainty.empty()) return;
+  for (size_t k = 0; k < values.size(); ++k) {
+    FillInterval(model.law.parameters[k], jackknife.uncertainty[k], fit.confidence,
+                 fit.parameters[k]);
   }
 }
 
@@ -242,11 +253,14 @@ void WarnOfFit(const Model& model, Fit& fit) {
   for (size_t k = 0; k < fit.parameters.size(); ++k) {
     const Parameter& parameter = fit.parameters[k];
     if (!parameter.at_bound) continue;
-    warn(WarningKind::kAtBound, absl::StrCat(parameter.name, " = ", parameter.value,
-                                             " sits at the ", IsAtLow(model, k) ? "lower" : "upper",
-                                             " end of what is searched: the data do not determine "
-                                             "it, it has no interval, and the intervals of "
-                                             "the others hold only if it is right"));
+    const LawParameter& law = model.law.parameters[k];
+    warn(
+        WarningKind::kAtBound,
+        absl::StrCat(
+            parameter.name, " = ", parameter.value, " sits at the ",
+            IsAtLow(model, k) ? "lower" : "upper", " end of what is searched",
+            IsAtLow(model, k) ? law.at_low : law.at_high,
+            ": the parameters have no intervals, since each would hold only if this one is right"));
   }
   const double fall = std::log(fit.points.front().fitted / fit.points.back().fitted);
   if (fall < kLeastFall) {

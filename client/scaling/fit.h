@@ -56,9 +56,10 @@ struct FitOptions {
 
 // A parameter of the law.
 struct Parameter {
-  std::string name;                      // `E`, `A`, `alpha`
-  double value = 0;                      // E and A in the unit of the loss, alpha without unit
-  std::optional<double> standard_error;  // unset where there is no interval
+  std::string name;  // `E`, `A`, `alpha`
+  double value = 0;  // E and A in the unit of the loss, alpha without unit
+  // Unset under kMinSubjects subjects, and where any parameter of the law is at a bound.
+  std::optional<double> standard_error;
   std::optional<Interval> interval;
   bool at_bound =
       false;  // the data pushed it to the edge of what is searched: do not read it as an estimate

@@ -106,9 +106,22 @@ const std::vector<Law>& Laws() {
   static const auto* const laws = new std::vector<Law>{
       MakeLaw<Power>(
           Form::kPower, "power", "L = E + A * N^-alpha",
-          {{.name = "E", .scale = IntervalScale::kNaturalFromZero, .low_means_zero = true},
-           {.name = "A", .scale = IntervalScale::kLog, .low_means_zero = false},
-           {.name = "alpha", .scale = IntervalScale::kLog, .low_means_zero = false}}),
+          {{.name = "E",
+            .scale = IntervalScale::kNaturalFromZero,
+            .low_means_zero = true,
+            .at_low =
+                ", the data show no floor, and alpha is the smallest exponent that they allow",
+            .at_high = ", nothing is left for size to explain"},
+           {.name = "A",
+            .scale = IntervalScale::kLog,
+            .low_means_zero = false,
+            .at_low = ", size explains nothing",
+            .at_high = ", the fit has run away"},
+           {.name = "alpha",
+            .scale = IntervalScale::kLog,
+            .low_means_zero = false,
+            .at_low = ", the loss hardly depends on size or falls too slowly for this form",
+            .at_high = ", the loss drops once and is then flat"}}),
   };
   return *laws;
 }

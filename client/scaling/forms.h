@@ -40,7 +40,11 @@ enum class IntervalScale {
 struct LawParameter {
   std::string name;
   IntervalScale scale;
-  bool low_means_zero;  // at its lower bound the parameter is reported as 0
+  bool low_means_zero = false;  // at its lower bound the parameter is reported as 0
+  // What it means that the fit ended at the lower or upper bound: a phrase that begins with a
+  // comma.
+  std::string at_low;
+  std::string at_high;
 };
 
 // One form. Sizes enter as log size minus the centre.

@@ -175,6 +175,21 @@ TEST(FitLaw, AFloorThatTheDataDoNotShowIsZeroAndSaidToBeAtABound) {
   EXPECT_TRUE(fit.HasWarning(WarningKind::kAtBound));
 }
 
+TEST(FitLaw, AParameterAtABoundTakesTheIntervalsOfAllButNotThoseOfTheCurve) {
+  // Without a floor, noise puts about half of the fits at E = 0.
+  int at_bound = 0;
+  for (int i = 0; i < 20; ++i) {
+    const Fit fit = MustFit(SimulateLosses({.floor = 0, .a = 60, .alpha = 0.3}, {}, {}, i));
+    const bool expect_intervals = !fit.HasWarning(WarningKind::kAtBound);
+    at_bound += !expect_intervals;
+    for (const Parameter& parameter : fit.parameters)
+      EXPECT_EQ(parameter.interval.has_value(), expect_intervals);
+    EXPECT_TRUE(fit.points[0].interval);
+  }
+  EXPECT_GT(at_bound, 3);
+  EXPECT_LT(at_bound, 17);
+}
+
 TEST(FitLaw, ALossThatRisesWithSizeIsSaidNotToFall) {
   std::vector<Observation> observations;
   for (const double size : {1e3, 1e4, 1e5, 1e6})
