@@ -1,0 +1,418 @@
+#include "server/core/expand.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "common/fields.h"
+#include "common/spec/labels.h"
+#include "common/spec/model_spec.h"
+#include "common/spec/split.h"
+#include "common/status.h"
+#include "common/training_id.h"
+#include "server/core/axes.h"
+#include "server/core/sweep_check.h"
+
+namespace retort::core {
+namespace {
+
+// More combinations than this for each allowed job cannot all collapse: refuse before walking
+// through them.
+constexpr int64_t kCombinationsPerJob = 16;
+
+// A network of the sweep.
+struct Network {
+  std::string name;  // teachers: in the sweep file
+  std::string label;
+  v1::ModelSpec model;  // with defaults
+  v1::ModelCost cost;
+};
+
+// A method of the sweep.
+struct Method {
+  std::string name;
+  std::string label;
+  v1::MethodSpec spec;         // with defaults
+  std::vector<bool> teachers;  // which it learns from; none for methods without one
+};
+
+// A dataset that is trained on, in one fold.
+struct Fold {
+  int number = 0;
+  v1::SplitSpec split;     // with defaults
+  double train_share = 0;  // of the subjects
+};
+
+// What a job is made of, for exclusions and overrides.
+struct Parts {
+  const Network* teacher = nullptr;
+  const Network* student = nullptr;
+  const Method* method = nullptr;
+  int64_t seed = 0;
+  int fold = 0;
+  const std::string* dataset = nullptr;
+};
+
+bool GlobFits(const std::string& glob, const std::string& a, const std::string& b) {
+  return GlobMatches(glob, a) || GlobMatches(glob, b);
+}
+
+bool Matches(const v1::JobMatch& match, const Parts& parts) {
+  if (match.has_teacher() &&
+      (parts.teacher == nullptr ||
+       !GlobFits(match.teacher(), parts.teacher->name, parts.teacher->label))) {
+    return false;
+  }
+  if (match.has_student() &&
+      (parts.student == nullptr || !GlobMatches(match.student(), parts.student->label))) {
+    return false;
+  }
+  if (match.has_method() && (parts.method == nullptr ||
+                             !GlobFits(match.method(), parts.method->label, parts.method->name))) {
+    return false;
+  }
+  return (!match.has_seed() || match.seed() == parts.seed) &&
+         (!match.has_fold() || match.fold() == parts.fold) &&
+         (!match.has_dataset() || match.dataset() == *parts.dataset);
+}
+
+// The jobs of one sweep in the making.
+class Expander {
+ public:
+  Expander(const v1::SweepSpec& sweep, const ExpandLimits& limits)
+      : sweep_(sweep),
+        limits_(limits),
+        exclude_used_(static_cast<size_t>(sweep.exclude_size())),
+        override_used_(static_cast<size_t>(sweep.overrides_size())) {}
+
+  absl::StatusOr<std::vector<NewJob>> Run();
+
+ private:
+  absl::Status Read();
+  Network ReadNetwork(const v1::ModelSpec& model, const std::string& name, double usual_dropout);
+  Method ReadMethod(const v1::SweepMethod& method) const;
+  absl::Status ReadFolds();
+  absl::Status AddTeacher(const Choice& choice, const Fold& fold);
+  absl::Status AddStudent(const Choice& choice, const Fold& fold);
+  // True if an exclusion holds. One that names neither student nor method speaks of teachers too.
+  bool Excluded(const Parts& parts);
+  Parts PartsOf(const Choice& choice, const Fold& fold) const;
+  v1::TrainSpec TrainOf(const Choice& choice, const Parts& parts, const Network& network);
+  v1::TrainingSpec SpecOf(const Choice& choice, const Fold& fold, const Network& network) const;
+  NewJob JobOf(const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
+               const Network& network) const;
+  absl::Status CheckUsed() const;
+  absl::Status CheckCount() const;
+
+  const v1::DatasetInfo& Dataset(const Choice& choice) const {
+    return sweep_.datasets(train_on_[static_cast<size_t>(choice.train_on)]).info();
+  }
+  int64_t Seed(const Choice& choice) const {
+    return sweep_.seeds().empty() ? 0 : sweep_.seeds(choice.seed);
+  }
+
+  const v1::SweepSpec& sweep_;
+  const ExpandLimits limits_;
+  std::vector<Network> teachers_;
+  std::vector<Network> students_;
+  std::vector<Method> methods_;
+  std::vector<int> train_on_;             // indices into datasets
+  std::vector<std::vector<Fold>> folds_;  // of each of train_on_
+  std::vector<bool> exclude_used_;
+  std::vector<bool> override_used_;
+  // (train_on, teacher, seed, fold) -> its one teacher: a student has no other to learn from.
+  std::map<std::tuple<int, int, int64_t, int>, JobId> teacher_ids_;
+  std::vector<NewJob> teacher_jobs_;
+  std::vector<NewJob> student_jobs_;
+  absl::flat_hash_set<JobId> seen_;
+};
+
+Network Expander::ReadNetwork(const v1::ModelSpec& model, const std::string& name,
+                              double usual_dropout) {
+  Network network;
+  network.label = ModelLabel(model, usual_dropout);
+  network.name = name.empty() ? network.label : name;
+  network.model = model;
+  FillModelDefaults(network.model, usual_dropout);
+  network.cost = *CostOf(network.model, sweep_.datasets(0).info().samples());  // was checked
+  return network;
+}
+
+Method Expander::ReadMethod(const v1::SweepMethod& method) const {
+  Method out;
+  out.name = MethodName(method.method());
+  out.label = MethodLabel(method.method());
+  out.spec = method.method();
+  FillDefaults(out.spec);
+  if (out.spec.has_dkd() && !out.spec.dkd().has_ce_weight()) {
+    out.spec.mutable_dkd()->set_ce_weight(1 - out.spec.dkd().lambda());
+  }
+  const auto& names = method.teachers();
+  for (const Network& teacher : teachers_) {
+    out.teachers.push_back(
+        NeedsTeacher(method.method()) &&
+        (names.empty() || std::find(names.begin(), names.end(), teacher.name) != names.end()));
+  }
+  return out;
+}
+
+absl::Status Expander::ReadFolds() {
+  for (const int index : train_on_) {
+    const auto& info = sweep_.datasets(index).info();
+    const std::vector<std::string> subjects(info.subjects().begin(), info.subjects().end());
+    const std::string where = absl::StrCat("datasets.", sweep_.datasets(index).name());
+    const auto count = ToStatusOr(FoldCount(sweep_.split(), info.subjects_size()));
+    if (!count.ok()) return Annotate(count.status(), where);
+    std::vector<int> numbers(sweep_.folds().begin(), sweep_.folds().end());
+    if (numbers.empty()) {
+      for (int i = 0; i < *count; ++i) numbers.push_back(i);
+    }
+    std::vector<Fold> folds;
+    for (const int number : numbers) {
+      if (number < 0 || number >= *count) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("split.folds: ", number, "; must be from 0 to ", *count - 1));
+      }
+      const auto parts = ToStatusOr(SplitSubjects(sweep_.split(), subjects, number));
+      if (!parts.ok()) return Annotate(parts.status(), where);
+      if (sweep_.has_select() && parts->validation.empty()) {
+        return absl::InvalidArgumentError(
+            "select.by: val.mae_bpm needs validation subjects; split.validation must be 1 or more");
+      }
+      Fold fold;
+      fold.number = number;
+      fold.split = sweep_.split();
+      FillDefaults(fold.split);
+      if (!fold.split.loso()) fold.split.clear_loso();
+      fold.split.set_validation(static_cast<int>(parts->validation.size()));
+      fold.train_share = static_cast<double>(parts->train.size()) / info.subjects_size();
+      folds.push_back(std::move(fold));
+    }
+    folds_.push_back(std::move(folds));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Expander::Read() {
+  RETORT_RETURN_IF_ERROR(CheckSweep(sweep_));
+  for (const std::string& name : sweep_.train_on()) {
+    train_on_.push_back(DatasetIndex(sweep_, name));
+  }
+  for (int i = 0; sweep_.train_on().empty() && i < sweep_.datasets_size(); ++i) {
+    train_on_.push_back(i);
+  }
+  for (const auto& teacher : sweep_.teachers()) {
+    teachers_.push_back(ReadNetwork(teacher.model(), teacher.name(), kTeacherDropout));
+  }
+  for (const auto& student : sweep_.students()) {
+    students_.push_back(ReadNetwork(student, "", kStudentDropout));
+  }
+  for (const auto& method : sweep_.methods()) methods_.push_back(ReadMethod(method));
+  return ReadFolds();
+}
+
+Parts Expander::PartsOf(const Choice& choice, const Fold& fold) const {
+  Parts parts;
+  parts.seed = Seed(choice);
+  parts.fold = fold.number;
+  parts.dataset = &sweep_.datasets(train_on_[static_cast<size_t>(choice.train_on)]).name();
+  return parts;
+}
+
+bool Expander::Excluded(const Parts& parts) {
+  bool excluded = false;
+  for (int i = 0; i < sweep_.exclude_size(); ++i) {
+    if (!Matches(sweep_.exclude(i), parts)) continue;
+    exclude_used_[static_cast<size_t>(i)] = true;
+    excluded = true;
+  }
+  return excluded;
+}
+
+v1::TrainSpec Expander::TrainOf(const Choice& choice, const Parts& parts, const Network& network) {
+  v1::TrainSpec train = sweep_.train();
+  for (int i = 0; i < sweep_.train_axes_size(); ++i) {
+    train.MergeFrom(sweep_.train_axes(i).values(choice.train[static_cast<size_t>(i)]));
+  }
+  for (int i = 0; i < sweep_.overrides_size(); ++i) {
+    const auto& match = sweep_.overrides(i).match();
+    // What names only a teacher speaks of the training of that teacher, all else of students.
+    const bool of_teacher = match.has_teacher() && !match.has_student() && !match.has_method();
+    const bool is_teacher = parts.student == nullptr;
+    if (of_teacher != is_teacher || !Matches(match, parts)) continue;
+    override_used_[static_cast<size_t>(i)] = true;
+    train.MergeFrom(sweep_.overrides(i).train());
+  }
+  FillDefaults(train);
+  if (!train.has_peak_lr()) {
+    const int64_t params = network.cost.params();
+    train.set_peak_lr(params < 20'000 ? 1e-2 : params < 250'000 ? 5e-3 : 2e-3);
+  }
+  return train;
+}
+
+v1::TrainingSpec Expander::SpecOf(const Choice& choice, const Fold& fold,
+                                  const Network& network) const {
+  v1::TrainingSpec spec;
+  spec.set_trainer_version(kTrainerVersion);
+  spec.mutable_dataset()->set_sha256(Dataset(choice).sha256());
+  for (const std::string& name : sweep_.evaluate()) {
+    spec.add_evaluate()->set_sha256(sweep_.datasets(DatasetIndex(sweep_, name)).info().sha256());
+  }
+  if (sweep_.evaluate().empty()) spec.add_evaluate()->set_sha256(Dataset(choice).sha256());
+  *spec.mutable_split() = fold.split;
+  spec.set_fold(fold.number);
+  *spec.mutable_model() = network.model;
+  spec.set_seed(Seed(choice));
+  return spec;
+}
+
+NewJob Expander::JobOf(const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
+                       const Network& network) const {
+  NewJob job;
+  job.id = TrainingId(spec);
+  job.spec = spec.SerializeAsString();
+  job.model = network.label;
+  job.seed = spec.seed();
+  job.fold = fold.number;
+  job.epochs = spec.train().epochs();
+  const auto& info = Dataset(choice);
+  const double channels = spec.train().channels() == v1::CHANNEL_DRAW_EACH ? info.channels() : 1;
+  job.expected_cost = static_cast<double>(network.cost.macs()) *
+                      static_cast<double>(info.windows()) * fold.train_share * channels *
+                      job.epochs;
+  return job;
+}
+
+absl::Status CheckKeep(const v1::TrainingSpec& spec) {
+  if (spec.train().keep() != v1::KEEP_BEST || spec.split().validation() > 0) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "train.keep: best needs validation subjects; split.validation must be 1 or more");
+}
+
+absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
+  const std::tuple key(choice.train_on, choice.teacher, Seed(choice), fold.number);
+  if (teacher_ids_.contains(key)) return absl::OkStatus();
+  const Network& teacher = teachers_[static_cast<size_t>(choice.teacher)];
+  Parts parts = PartsOf(choice, fold);
+  parts.teacher = &teacher;
+  if (Excluded(parts)) return absl::OkStatus();
+  v1::TrainingSpec spec = SpecOf(choice, fold, teacher);
+  spec.mutable_method()->mutable_scratch();
+  FillDefaults(*spec.mutable_method());
+  *spec.mutable_train() = TrainOf(choice, parts, teacher);
+  RETORT_RETURN_IF_ERROR(CheckKeep(spec));
+  NewJob job = JobOf(spec, choice, fold, teacher);
+  job.kind = JobKind::kTeacher;
+  job.method = MethodLabel(spec.method());
+  teacher_ids_.emplace(key, job.id);
+  if (seen_.insert(job.id).second) teacher_jobs_.push_back(std::move(job));
+  return absl::OkStatus();
+}
+
+absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
+  const Network& student = students_[static_cast<size_t>(choice.student)];
+  const Method& method = methods_[static_cast<size_t>(choice.method)];
+  Parts parts = PartsOf(choice, fold);
+  parts.student = &student;
+  parts.method = &method;
+  const bool needs_teacher = NeedsTeacher(method.spec);
+  if (needs_teacher) {
+    if (!method.teachers[static_cast<size_t>(choice.teacher)]) return absl::OkStatus();
+    parts.teacher = &teachers_[static_cast<size_t>(choice.teacher)];
+  }
+  if (Excluded(parts)) return absl::OkStatus();
+  v1::TrainingSpec spec = SpecOf(choice, fold, student);
+  *spec.mutable_method() = method.spec;
+  *spec.mutable_train() = TrainOf(choice, parts, student);
+  RETORT_RETURN_IF_ERROR(CheckKeep(spec));
+  std::optional<JobId> teacher;
+  if (needs_teacher) {
+    // Of the same dataset, seed and fold: another fold's teacher has seen this one's test subjects.
+    teacher =
+        teacher_ids_.at(std::tuple(choice.train_on, choice.teacher, Seed(choice), fold.number));
+    spec.set_teacher_job(teacher->hex());
+    *spec.mutable_teacher_model() = parts.teacher->model;
+  }
+  NewJob job = JobOf(spec, choice, fold, student);
+  if (!seen_.insert(job.id).second) return absl::OkStatus();
+  job.method = method.label;
+  job.teacher = teacher;
+  if (teacher) job.teacher_label = parts.teacher->label;
+  student_jobs_.push_back(std::move(job));
+  return absl::OkStatus();
+}
+
+absl::Status Expander::CheckUsed() const {
+  for (size_t i = 0; i < exclude_used_.size(); ++i) {
+    if (exclude_used_[i]) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("exclude[", i, "]: {", sweep_.exclude(static_cast<int>(i)).ShortDebugString(),
+                     "} matches no job; must match at least one"));
+  }
+  for (size_t i = 0; i < override_used_.size(); ++i) {
+    if (override_used_[i]) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "overrides[", i, "]: {", sweep_.overrides(static_cast<int>(i)).match().ShortDebugString(),
+        "} matches no job that is not excluded; must match at least one"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Expander::CheckCount() const {
+  const auto jobs = static_cast<int64_t>(teacher_jobs_.size() + student_jobs_.size());
+  if (jobs == 0) {
+    return absl::InvalidArgumentError("exclude: leaves no job; must leave at least one");
+  }
+  if (sweep_.budget().has_jobs() && jobs > sweep_.budget().jobs()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("budget.jobs: ", sweep_.budget().jobs(), "; the sweep has ", jobs,
+                     " jobs, so it must be at least that, or the grid smaller"));
+  }
+  if (jobs > limits_.jobs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the sweep has ", jobs, " jobs; must be at most ", limits_.jobs));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<NewJob>> Expander::Run() {
+  RETORT_RETURN_IF_ERROR(Read());
+  RETORT_ASSIGN_OR_RETURN(const Axes axes, Axes::Of(sweep_, static_cast<int>(train_on_.size())));
+  if (axes.size() > limits_.jobs * kCombinationsPerJob) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the grid has ", axes.size(), " combinations for each fold; must have at most ",
+        limits_.jobs * kCombinationsPerJob));
+  }
+  // Teachers first, all of them, also those that no method needs.
+  for (const bool teachers : {true, false}) {
+    if ((teachers ? teachers_ : students_).empty()) continue;
+    for (int64_t n = 0; n < axes.size(); ++n) {
+      const Choice choice = axes.At(n);
+      for (const Fold& fold : folds_[static_cast<size_t>(choice.train_on)]) {
+        RETORT_RETURN_IF_ERROR(teachers ? AddTeacher(choice, fold) : AddStudent(choice, fold));
+      }
+      if (static_cast<int64_t>(seen_.size()) > limits_.jobs) return CheckCount();
+    }
+  }
+  RETORT_RETURN_IF_ERROR(CheckUsed());
+  RETORT_RETURN_IF_ERROR(CheckCount());
+  std::vector<NewJob> jobs = std::move(teacher_jobs_);
+  std::move(student_jobs_.begin(), student_jobs_.end(), std::back_inserter(jobs));
+  return jobs;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<NewJob>> Expand(const v1::SweepSpec& sweep, const ExpandLimits& limits) {
+  return Expander(sweep, limits).Run();
+}
+
+}  // namespace retort::core
