@@ -76,8 +76,8 @@ void GrpcCoordinatorClient::Sync(const v1::SyncRequest& request, absl::Duration 
   stub_->async()->Sync(
       &started.context, &started.request, &started.response,
       [this, call = std::move(call)](const grpc::Status& status) {
-        absl::StatusOr<v1::SyncResponse> response = FromGrpc(status);
-        if (status.ok()) response = std::move(call->response);
+        absl::StatusOr<v1::SyncResponse> response = std::move(call->response);
+        if (!status.ok()) response = FromGrpc(status);
         post_([this, number = call->request.number(), response = std::move(response)]() mutable {
           answers_.sync(number, std::move(response));
         });

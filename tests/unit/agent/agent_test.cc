@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "tests/unit/agent/agent_fakes.h"
+#include "tests/testing/agent_fakes.h"
 
 namespace retort {
 namespace {

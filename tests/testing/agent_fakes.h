@@ -1,6 +1,6 @@
 // Fakes of what the agent asks of the world: they record, and answer nothing by themselves.
-#ifndef RETORT_TESTS_UNIT_AGENT_AGENT_FAKES_H_
-#define RETORT_TESTS_UNIT_AGENT_AGENT_FAKES_H_
+#ifndef RETORT_TESTS_TESTING_AGENT_FAKES_H_
+#define RETORT_TESTS_TESTING_AGENT_FAKES_H_
 
 #include <algorithm>
 #include <map>
@@ -102,4 +102,4 @@ struct FakeSpool : Spool {
 
 }  // namespace retort
 
-#endif  // RETORT_TESTS_UNIT_AGENT_AGENT_FAKES_H_
+#endif  // RETORT_TESTS_TESTING_AGENT_FAKES_H_

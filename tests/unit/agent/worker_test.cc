@@ -1,0 +1,277 @@
+// retort-worker as a process, with retort-fake-runner, against a coordinator in this process.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/time/clock.h"
+#include "tests/testing/fake_coordinator.h"
+
+extern char** environ;
+
+namespace retort {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr absl::Duration kLimit = absl::Seconds(30);
+
+class WorkerTest : public ::testing::Test {
+ protected:
+  WorkerTest() {
+    char folder[] = "/tmp/retort-worker-XXXXXX";
+    folder_ = mkdtemp(folder);
+    dataset_ = coordinator_.AddArtifact("a dataset");
+  }
+  ~WorkerTest() override {
+    for (const pid_t pid : workers_) {
+      kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+    }
+    coordinator_.Stop();
+    if (HasFailure()) std::cerr << Errors();
+    std::filesystem::remove_all(folder_);
+  }
+
+  // Starts the program; its messages go to a file.
+  pid_t Spawn(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), RETORT_BINARY_DIR "/bin/retort-worker");
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 2, (folder_ + "/errors").c_str(),
+                                     O_WRONLY | O_CREAT | O_APPEND, 0644);
+    pid_t pid = -1;
+    EXPECT_EQ(posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+  }
+  void StartWorker(std::vector<std::string> more = {}, const std::string& slots = "2") {
+    std::vector<std::string> arguments = {
+        "--coordinator", coordinator_.address(),
+        "--folder",      folder_ + "/w",
+        "--slots",       slots,
+        "--runner",      RETORT_BINARY_DIR "/bin/retort-fake-runner"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    workers_.push_back(Spawn(arguments));
+  }
+  // Waits for the latest worker; its exit status.
+  int Wait() {
+    int status = 0;
+    waitpid(workers_.back(), &status, 0);
+    workers_.pop_back();
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  std::string Errors() const {
+    std::ifstream in(folder_ + "/errors");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  // A job of a few epochs of 20 ms.
+  v1::Lease Job(char name, int64_t seed = 1, int epochs = 3) {
+    v1::Lease lease;
+    lease.mutable_id()->set_job(std::string(64, name));
+    lease.mutable_id()->set_attempt(1);
+    v1::TrainingSpec* spec = lease.mutable_spec();
+    spec->mutable_dataset()->set_sha256(dataset_.sha256());
+    spec->add_evaluate()->set_sha256(dataset_.sha256());
+    spec->mutable_model()->mutable_resnet1d()->set_base(4);
+    spec->mutable_model()->mutable_resnet1d()->set_blocks(4);
+    spec->mutable_method()->mutable_scratch();
+    spec->mutable_train()->set_epochs(epochs);
+    spec->set_seed(seed);
+    *lease.add_inputs() = dataset_;
+    return lease;
+  }
+  bool WaitForFinished(size_t count) {
+    return coordinator_.WaitFor(kLimit, [&] { return coordinator_.finished().size() >= count; });
+  }
+  bool WaitForPoints(char name, size_t count) {
+    return coordinator_.WaitFor(
+        kLimit, [&] { return coordinator_.points(std::string(64, name)).size() >= count; });
+  }
+
+  std::string folder_;
+  FakeCoordinator coordinator_;
+  v1::ArtifactRef dataset_;
+  std::vector<pid_t> workers_;
+};
+
+TEST_F(WorkerTest, RunsJobsWithMetricsLogsAndWeights) {
+  coordinator_.Start();
+  for (const char name : {'a', 'b', 'c', 'd', 'e'}) coordinator_.Offer(Job(name));
+  StartWorker();
+  ASSERT_TRUE(WaitForFinished(5));
+  for (const v1::FinishedAttempt& finished : coordinator_.finished()) {
+    ASSERT_TRUE(finished.has_result()) << finished.DebugString();
+    const std::string& job = finished.id().job();
+    EXPECT_EQ(finished.result().metric_points(), 6);
+    EXPECT_EQ(coordinator_.points(job).size(), 6u);
+    EXPECT_GT(finished.device_s(), 0.05);
+    const auto& weights = finished.result().weights();
+    EXPECT_EQ(coordinator_.artifact(weights.sha256()).size(),
+              static_cast<size_t>(weights.size_bytes()));
+    EXPECT_TRUE(coordinator_.WaitFor(kLimit, [&] { return !coordinator_.log(job).empty(); }));
+    EXPECT_THAT(coordinator_.log(job), HasSubstr("fake runner: job"));
+  }
+  kill(workers_.back(), SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/w/attempts"));
+}
+
+TEST_F(WorkerTest, StudentGetsItsTeachersWeights) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a'));
+  StartWorker();
+  ASSERT_TRUE(WaitForFinished(1));
+  v1::Lease student = Job('b');
+  student.mutable_spec()->mutable_method()->mutable_soft();
+  const v1::ArtifactRef weights = coordinator_.finished()[0].result().weights();
+  *student.add_inputs() = weights;
+  student.set_teacher_weights_sha256(weights.sha256());
+  coordinator_.Offer(student);
+  ASSERT_TRUE(WaitForFinished(2));
+  EXPECT_TRUE(coordinator_.finished()[1].has_result());
+}
+
+TEST_F(WorkerTest, FailuresHaveTheirCauses) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9001));
+  coordinator_.Offer(Job('b', 9003));
+  coordinator_.Offer(Job('c', 9011));
+  v1::Lease without_input = Job('d');
+  without_input.mutable_inputs(0)->set_sha256(std::string(64, '0'));
+  coordinator_.Offer(without_input);
+  coordinator_.Offer(Job('e'));
+  StartWorker();
+  ASSERT_TRUE(WaitForFinished(5));
+  const auto finished = coordinator_.finished();
+  EXPECT_EQ(finished[0].failure().cause(), v1::FAILURE_CAUSE_CRASHED);
+  EXPECT_THAT(finished[0].failure().message(), HasSubstr("signal 11"));
+  EXPECT_EQ(finished[1].failure().cause(), v1::FAILURE_CAUSE_NUMERIC);
+  EXPECT_EQ(finished[2].failure().cause(), v1::FAILURE_CAUSE_CRASHED);
+  EXPECT_THAT(finished[2].failure().message(), HasSubstr("none.safetensors"));
+  EXPECT_EQ(finished[3].failure().cause(), v1::FAILURE_CAUSE_ARTIFACT);
+  EXPECT_TRUE(finished[4].has_result()) << "the worker goes on";
+}
+
+TEST_F(WorkerTest, TrainingGoesOnWhileTheCoordinatorIsAway) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 1, 50));  // a second
+  StartWorker();
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  coordinator_.Stop();
+  absl::SleepFor(absl::Seconds(2));
+  ASSERT_LT(coordinator_.points(std::string(64, 'a')).size(), 100u);
+  coordinator_.Start();
+  ASSERT_TRUE(WaitForFinished(1));
+  ASSERT_TRUE(coordinator_.finished()[0].has_result());
+  EXPECT_EQ(coordinator_.finished()[0].id().attempt(), 1);
+  const auto points = coordinator_.points(std::string(64, 'a'));
+  ASSERT_EQ(points.size(), 100u);
+  for (size_t i = 0; i < points.size(); ++i) {
+    EXPECT_EQ(points[i].step(), static_cast<int64_t>(i / 2));
+  }
+}
+
+TEST_F(WorkerTest, WorkerThatStartsFirstWaitsForItsCoordinator) {
+  coordinator_.Start();
+  coordinator_.Stop();  // only its port is known now
+  coordinator_.Offer(Job('a'));
+  StartWorker();
+  absl::SleepFor(absl::Seconds(1));
+  coordinator_.Start();
+  EXPECT_TRUE(WaitForFinished(1));
+  EXPECT_THAT(Errors(), HasSubstr("no answer from the coordinator"));
+}
+
+TEST_F(WorkerTest, StopFromTheCoordinatorFreesTheSlot) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9010));
+  coordinator_.Offer(Job('b'));
+  StartWorker({}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  coordinator_.StopAttempt(Job('a').id());
+  ASSERT_TRUE(WaitForFinished(1));
+  EXPECT_EQ(coordinator_.finished()[0].id().job(), Job('b').id().job());
+}
+
+TEST_F(WorkerTest, DrainLetsAJobEnd) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 1, 50));
+  StartWorker({}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  coordinator_.Offer(Job('b'));
+  kill(workers_.back(), SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+  ASSERT_EQ(coordinator_.finished().size(), 1u);
+  EXPECT_TRUE(coordinator_.finished()[0].has_result());
+}
+
+TEST_F(WorkerTest, DrainThatTakesTooLongReportsPreempted) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9010));
+  StartWorker({"--drain-timeout", "200ms"}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  kill(workers_.back(), SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+  ASSERT_EQ(coordinator_.finished().size(), 1u);
+  EXPECT_EQ(coordinator_.finished()[0].failure().cause(), v1::FAILURE_CAUSE_PREEMPTED);
+}
+
+TEST_F(WorkerTest, SecondSignalLeavesAtOnce) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9002));
+  StartWorker({}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  kill(workers_.back(), SIGTERM);
+  ASSERT_TRUE(coordinator_.WaitFor(kLimit, [&] { return coordinator_.syncs().back().draining(); }));
+  kill(workers_.back(), SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+  EXPECT_TRUE(coordinator_.finished().empty());
+}
+
+TEST_F(WorkerTest, SecondWorkerOnTheSameFolderIsRefused) {
+  coordinator_.Start();
+  StartWorker();
+  ASSERT_TRUE(coordinator_.WaitFor(kLimit, [&] { return !coordinator_.syncs().empty(); }));
+  StartWorker();
+  EXPECT_EQ(Wait(), 2);
+  EXPECT_THAT(Errors(), HasSubstr("/w is used by another retort-worker"));
+}
+
+TEST_F(WorkerTest, WrongArgumentsAreUsageErrorsThatSayWhatWouldBeRight) {
+  const std::string runner = RETORT_BINARY_DIR "/bin/retort-fake-runner";
+  const struct {
+    std::vector<std::string> arguments;
+    std::string message;
+  } cases[] = {
+      {{"--coordinator", "somewhere", "--runner", runner}, "'somewhere'; expected HOST:PORT"},
+      {{"--coordinator", "10.1.2.3:7641", "--runner", runner}, "give --insecure"},
+      {{"--runner", "/nowhere"}, "--runner: /nowhere is no program"},
+      {{"--id", "Not A Name", "--runner", runner}, "--id"},
+      {{"--slots", "0", "--runner", runner}, "--slots"},
+      {{"--drain-timeout", "soon", "--runner", runner}, "--drain-timeout"},
+      {{"--log-level", "loud", "--runner", runner}, "--log-level: 'loud'; expected"},
+      {{"--colour", "blue"}, "--colour"},
+  };
+  for (const auto& c : cases) {
+    std::filesystem::remove(folder_ + "/errors");
+    std::vector<std::string> arguments = c.arguments;
+    arguments.insert(arguments.end(), {"--folder", folder_ + "/x"});
+    workers_.push_back(Spawn(arguments));
+    EXPECT_EQ(Wait(), 2) << c.message;
+    EXPECT_THAT(Errors(), HasSubstr(c.message));
+  }
+}
+
+}  // namespace
+}  // namespace retort
