@@ -1,0 +1,243 @@
+#include "worker/distill/attempt.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/spec/safetensors.h"
+#include "synthetic.h"
+#include "worker/distill/files.h"
+#include "worker/distill/teacher.h"
+#include "worker/distill/weights.h"
+
+namespace retort::distill {
+namespace {
+
+using testing::HasSubstr;
+
+class AttemptTest : public testing::Test {
+ protected:
+  AttemptTest() : folder_(EmptyFolder("attempt")) {
+    Put("data", SineDataset(6, 20));
+    Put("other", SineDataset(3, 10));
+  }
+  ~AttemptTest() override { std::filesystem::remove_all(folder_); }
+
+  void Put(const std::string& name, const Dataset& dataset) {
+    ASSERT_TRUE(WriteFileWhole(folder_ + "/" + name, SerializeDataset(dataset)).ok());
+  }
+  v1::RunJob JobOf(const v1::TrainingSpec& spec) {
+    v1::RunJob job;
+    job.set_job("j");
+    *job.mutable_spec() = spec;
+    for (const char* name : {"data", "other"}) {
+      (*job.mutable_dataset_paths())[name] = folder_ + "/" + name;
+    }
+    job.set_work_dir(folder_ + "/work");
+    job.set_cache_dir(folder_ + "/cache");
+    job.set_threads(1);
+    return job;
+  }
+  std::variant<v1::RunnerFinished, v1::Failure> Run(const v1::RunJob& job) {
+    points_ = 0;
+    started_ = false;
+    return attempts_->Run(
+        job, {.stop = stop_,
+              .lock_folder = folder_,
+              .unix_ms = [] { return int64_t{1}; },
+              .on_started = [this] { started_ = true; },
+              .on_progress =
+                  [this](const v1::RunnerProgress& progress) { points_ += progress.points_size(); },
+              .log = [](const std::string&) {}});
+  }
+  v1::RunnerFinished Finish(const v1::RunJob& job) {
+    auto outcome = Run(job);
+    if (const auto* failure = std::get_if<v1::Failure>(&outcome)) {
+      ADD_FAILURE() << failure->ShortDebugString();
+      return {};
+    }
+    return std::get<v1::RunnerFinished>(outcome);
+  }
+  v1::Failure Fail(const v1::RunJob& job) {
+    auto outcome = Run(job);
+    if (std::holds_alternative<v1::RunnerFinished>(outcome)) {
+      ADD_FAILURE() << "the attempt succeeded";
+      return {};
+    }
+    return std::get<v1::Failure>(outcome);
+  }
+
+  std::string folder_;
+  std::atomic<bool> stop_ = false;
+  std::unique_ptr<AttemptRunner> attempts_ = std::make_unique<AttemptRunner>();
+  int64_t points_ = 0;
+  bool started_ = false;
+};
+
+TEST_F(AttemptTest, GivesACompleteResult) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 2);
+  spec.add_evaluate()->set_sha256("other");
+  const auto finished = Finish(JobOf(spec));
+  const auto& result = finished.result();
+  ASSERT_EQ(result.evaluations_size(), 2);
+  // 2 test subjects of 20 windows; all 3 subjects of the other dataset.
+  EXPECT_EQ(result.evaluations(0).dataset_sha256(), "data");
+  EXPECT_EQ(result.evaluations(0).overall().windows(), 40);
+  EXPECT_EQ(result.evaluations(0).subjects_size(), 2);
+  EXPECT_EQ(result.evaluations(1).overall().windows(), 30);
+  EXPECT_EQ(result.evaluations(1).subjects_size(), 3);
+  EXPECT_EQ(result.validation().windows(), 20);
+  EXPECT_DOUBLE_EQ(result.evaluations(0).overall().floor_fft_bpm(), 20);
+  EXPECT_EQ(result.cost().params(), 1668);
+  EXPECT_GT(result.cost().latency_ms(), 0);
+  EXPECT_GE(result.cost().latency_p95_ms(), result.cost().latency_ms());
+  EXPECT_NE(result.cost().latency_machine(), "");
+  EXPECT_FALSE(result.has_weights());
+  EXPECT_EQ(result.epochs(), 2);
+  EXPECT_EQ(result.metric_points(), points_);
+  EXPECT_GT(points_, 0);
+  EXPECT_THAT(result.numeric_fingerprint(), HasSubstr("threads=1"));
+  const auto weights = ReadWholeFile(finished.weights_path());
+  ASSERT_TRUE(weights.ok());
+  EXPECT_NO_THROW(ParseWeights(*weights, "w", spec.model(), 200));
+}
+
+TEST_F(AttemptTest, MeasuresTheLatencyOfAnArchitectureOnce) {
+  auto spec = Job(Mlp(8, 1), Scratch(), 1);
+  const double first = Finish(JobOf(spec)).result().cost().latency_ms();
+  spec.set_seed(1);
+  *spec.mutable_method() = Scratch(3);
+  EXPECT_EQ(Finish(JobOf(spec)).result().cost().latency_ms(), first);
+}
+
+class StudentTest : public AttemptTest {
+ protected:
+  StudentTest() {
+    auto teacher = Job(ResNet(8, 4), Scratch(), 2);
+    auto job = JobOf(teacher);
+    job.set_work_dir(folder_ + "/teacher");
+    weights_ = Finish(job).weights_path();
+    student_ = Job(ResNet(4, 4), Soft(2), 2);
+    student_.set_teacher_job("teacher");
+    *student_.mutable_teacher_model() = teacher.model();
+  }
+  v1::RunJob StudentJob() {
+    auto job = JobOf(student_);
+    job.set_teacher_weights_path(weights_);
+    return job;
+  }
+  std::vector<std::filesystem::path> CacheFiles() {
+    std::vector<std::filesystem::path> out;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(folder_ + "/cache/teacher-outputs")) {
+      out.push_back(entry.path());
+    }
+    return out;
+  }
+  std::string Weights(const v1::RunnerFinished& finished) {
+    return *ReadWholeFile(finished.weights_path());
+  }
+
+  std::string weights_;
+  v1::TrainingSpec student_;
+};
+
+TEST_F(StudentTest, CachesOutputsOfTrainingWindowsAlone) {
+  Finish(StudentJob());
+  ASSERT_EQ(CacheFiles().size(), 1u);
+  const auto file = Safetensors::ReadFile(CacheFiles()[0].string());
+  ASSERT_TRUE(file.ok());
+  // 6 subjects, 2 tested, 1 validated: 3 x 20 windows x 2 channels.
+  EXPECT_THAT(file->Find("logits")->shape, testing::ElementsAre(120, 180));
+  EXPECT_THAT(file->Find("features")->shape, testing::ElementsAre(120, 8));
+}
+
+TEST_F(StudentTest, OutputsFromMemoryDiskOrComputedGiveTheSameStudent) {
+  const std::string computed = Weights(Finish(StudentJob()));
+  EXPECT_EQ(Weights(Finish(StudentJob())), computed);  // from memory
+  attempts_ = std::make_unique<AttemptRunner>();
+  EXPECT_EQ(Weights(Finish(StudentJob())), computed);  // from disk
+  // Damaged: cut short, then with one byte changed.
+  for (const bool cut : {true, false}) {
+    auto bytes = *ReadWholeFile(CacheFiles()[0].string());
+    if (cut) {
+      bytes.resize(bytes.size() / 2);
+    } else {
+      bytes[bytes.size() - 5] ^= 0x10;
+    }
+    ASSERT_TRUE(WriteFileWhole(CacheFiles()[0].string(), bytes).ok());
+    attempts_ = std::make_unique<AttemptRunner>();
+    EXPECT_EQ(Weights(Finish(StudentJob())), computed);
+  }
+}
+
+TEST_F(StudentTest, EveryMethodRuns) {
+  for (const auto& method : {Hard(), Dkd(2), Feature(v1::FEATURE_NORM_CHANNEL_STD)}) {
+    *student_.mutable_method() = method;
+    EXPECT_EQ(Finish(StudentJob()).result().cost().params(), 1668);
+  }
+  EXPECT_EQ(CacheFiles().size(), 1u);
+}
+
+TEST_F(StudentTest, DamagedOrMissingInputsAreArtifactFailures) {
+  auto job = StudentJob();
+  job.set_teacher_weights_path(folder_ + "/nowhere");
+  EXPECT_EQ(Fail(job).cause(), v1::FAILURE_CAUSE_ARTIFACT);
+  EXPECT_THAT(Fail(job).message(), HasSubstr("nowhere"));
+  ASSERT_TRUE(WriteFileWhole(folder_ + "/short", ReadWholeFile(weights_)->substr(0, 999)).ok());
+  job.set_teacher_weights_path(folder_ + "/short");
+  EXPECT_EQ(Fail(job).cause(), v1::FAILURE_CAUSE_ARTIFACT);
+  attempts_ = std::make_unique<AttemptRunner>();
+  ASSERT_TRUE(WriteFileWhole(folder_ + "/data", "junk").ok());
+  EXPECT_EQ(Fail(StudentJob()).cause(), v1::FAILURE_CAUSE_ARTIFACT);
+}
+
+TEST_F(AttemptTest, RefusesWhatItCannotRun) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 2);
+  spec.set_trainer_version(77);
+  EXPECT_EQ(Fail(JobOf(spec)).cause(), v1::FAILURE_CAUSE_INVALID);
+  EXPECT_THAT(Fail(JobOf(spec)).message(), HasSubstr("spec.trainer_version: 77"));
+  EXPECT_FALSE(started_);
+
+  spec = Job(ResNet(4, 4), Scratch(), 2);
+  spec.set_fold(9);
+  EXPECT_THAT(Fail(JobOf(spec)).message(), HasSubstr("fold: 9"));
+
+  spec.set_fold(0);
+  spec.add_evaluate()->set_sha256("unknown");
+  EXPECT_THAT(Fail(JobOf(spec)).message(), HasSubstr("no file for dataset unknown"));
+  EXPECT_EQ(Fail(JobOf(spec)).cause(), v1::FAILURE_CAUSE_INVALID);
+}
+
+TEST_F(AttemptTest, WindowsOfAnotherLengthAreRefused) {
+  auto shorter = SineDataset(2, 4);
+  shorter.samples = 100;
+  shorter.windows_WCL.resize(shorter.windows_WCL.size() / 2);
+  Put("other", shorter);
+  auto spec = Job(ResNet(4, 4), Scratch(), 2);
+  spec.add_evaluate()->set_sha256("other");
+  EXPECT_THAT(Fail(JobOf(spec)).message(), HasSubstr("windows of 100 samples"));
+}
+
+TEST_F(AttemptTest, AStopBeforeItBeginsIsPreemption) {
+  stop_ = true;
+  EXPECT_EQ(Fail(JobOf(Job(ResNet(4, 4), Scratch(), 2))).cause(), v1::FAILURE_CAUSE_PREEMPTED);
+}
+
+TEST_F(AttemptTest, ANetworkThatNoMemoryHoldsIsOutOfMemory) {
+  // Some 4 GB of parameters, far above the address space that is left to the process meanwhile.
+  auto spec = Job(Mlp(32000, 2), Scratch(), 1);
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  const rlimit tight{rlim_t{3} << 30, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &tight), 0);
+  const auto failure = Fail(JobOf(spec));
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  EXPECT_EQ(failure.cause(), v1::FAILURE_CAUSE_OUT_OF_MEMORY) << failure.message();
+}
+
+}  // namespace
+}  // namespace retort::distill

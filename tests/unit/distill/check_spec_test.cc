@@ -1,0 +1,66 @@
+#include "worker/distill/check_spec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <functional>
+
+#include "synthetic.h"
+
+namespace retort::distill {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(CheckSpecTest, AcceptsACompleteJob) {
+  EXPECT_TRUE(CheckSpec(Job(ResNet(4, 4), Scratch(), 2)).ok());
+  auto spec = Job(Mlp(4, 1), Dkd(2), 2);
+  spec.set_teacher_job("t");
+  *spec.mutable_teacher_model() = ResNet(8, 4);
+  EXPECT_TRUE(CheckSpec(spec).ok());
+}
+
+TEST(CheckSpecTest, NamesTheFieldThatItRefuses) {
+  using Spoil = std::function<void(v1::TrainingSpec&)>;
+  const std::vector<std::pair<Spoil, std::string>> cases = {
+      {[](auto& s) { s.set_trainer_version(99); }, "spec.trainer_version: 99"},
+      {[](auto& s) { s.clear_dataset(); }, "spec.dataset: not set"},
+      {[](auto& s) { s.clear_evaluate(); }, "spec.evaluate: empty"},
+      {[](auto& s) { s.clear_model(); }, "spec.model: no family"},
+      {[](auto& s) { s.clear_method(); }, "spec.method: not set"},
+      {[](auto& s) { s.mutable_model()->mutable_resnet1d()->clear_dropout(); },
+       "spec.model.resnet1d.dropout: not set"},
+      {[](auto& s) { s.mutable_model()->mutable_resnet1d()->set_base(0); },
+       "spec.model.resnet1d.base: 0; must be at least 1"},
+      {[](auto& s) { s.mutable_method()->mutable_scratch()->set_sigma(-1); },
+       "spec.method.scratch.sigma: -1; must be at least 0"},
+      {[](auto& s) { s.mutable_train()->set_epochs(-3); },
+       "spec.train.epochs: -3; must be at least 1"},
+      {[](auto& s) { s.mutable_train()->clear_peak_lr(); }, "spec.train.peak_lr: not set"},
+      {[](auto& s) { s.mutable_train()->set_peak_lr(0); },
+       "spec.train.peak_lr: 0; must be above 0"},
+      {[](auto& s) { s.mutable_train()->set_peak_lr(NAN); }, "spec.train.peak_lr: "},
+      {[](auto& s) { s.mutable_train()->set_optimizer(v1::OPTIMIZER_UNSPECIFIED); },
+       "spec.train.optimizer: 0; must be a value of Optimizer"},
+      {[](auto& s) { s.mutable_train()->set_keep(static_cast<v1::Keep>(9)); },
+       "spec.train.keep: 9; must be a value of Keep"},
+      {[](auto& s) { s.set_teacher_job("t"); }, "learns from no teacher"},
+      {[](auto& s) { *s.mutable_method() = Soft(2); }, "spec.teacher_job: empty"},
+      {[](auto& s) {
+         *s.mutable_method() = Soft(2);
+         s.set_teacher_job("t");
+       },
+       "spec.teacher_model: no family"},
+  };
+  for (const auto& [spoil, wanted] : cases) {
+    auto spec = Job(ResNet(4, 4), Scratch(), 2);
+    spoil(spec);
+    const auto checked = CheckSpec(spec);
+    ASSERT_FALSE(checked.ok()) << wanted;
+    EXPECT_THAT(checked.error(), HasSubstr(wanted));
+  }
+}
+
+}  // namespace
+}  // namespace retort::distill

@@ -1,0 +1,276 @@
+#include "worker/distill/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "synthetic.h"
+#include "worker/distill/evaluate.h"
+#include "worker/distill/failure.h"
+#include "worker/distill/losses.h"
+#include "worker/distill/weights.h"
+
+namespace retort::distill {
+namespace {
+
+using testing::HasSubstr;
+
+class TrainerTest : public testing::Test {
+ protected:
+  TrainerTest()
+      : dataset_(LoadDataset(SineDataset(6, 60), "data")),
+        windows_(SplitWindows(dataset_->info, Job(ResNet(4, 4), Scratch(), 1).split(), 0)),
+        share_(EmptyFolder("trainer"), stop_) {
+    at::set_num_threads(1);
+    torch::manual_seed(0);
+    const auto items = static_cast<int64_t>(windows_.train.size()) * 2;
+    teacher_.logits_IK = torch::randn({items, 180});
+    teacher_.features_IF = torch::randn({items, 12});
+  }
+
+  TrainedNetwork Run(const v1::TrainingSpec& spec) {
+    points_.clear();
+    return Train({spec, *dataset_, windows_, &teacher_}, Hooks());
+  }
+  TrainingHooks Hooks() {
+    return {stop_, share_, [] { return int64_t{7}; },
+            [this](int done, const std::vector<v1::MetricPoint>& points) {
+              epochs_done_ = done;
+              for (const auto& point : points) points_[point.series()].push_back(point.value());
+              if (done == stop_after_) stop_ = true;
+            }};
+  }
+  double TestMae(Network& network) {
+    return Evaluate(EstimateWindows(network, *dataset_, windows_.test, [] {}),
+                    dataset_->info.subjects, MeanBpm(dataset_->info, windows_.train))
+        .overall()
+        .mae_bpm();
+  }
+
+  std::shared_ptr<const LoadedDataset> dataset_;
+  FoldWindows windows_;
+  TeacherOutputs teacher_;
+  std::atomic<bool> stop_ = false;
+  TrainingShare share_;
+  std::map<std::string, std::vector<double>> points_;
+  int epochs_done_ = 0;
+  int stop_after_ = -1;
+};
+
+bool SameWeights(const Network& a, const Network& b) {
+  const auto left = NamedTensors(a), right = NamedTensors(b);
+  for (size_t i = 0; i < left.size(); ++i) {
+    if (!left[i].second.equal(right[i].second)) return false;
+  }
+  return left.size() == right.size();
+}
+
+TEST_F(TrainerTest, PartsOfAFoldShareNoSubjectAndNoWindow) {
+  for (int fold = 0; fold < 3; ++fold) {
+    const auto windows =
+        SplitWindows(dataset_->info, Job(ResNet(4, 4), Scratch(), 1).split(), fold);
+    std::set<int> subjects[3];
+    size_t count = 0;
+    int part = 0;
+    for (const auto* list : {&windows.train, &windows.validation, &windows.test}) {
+      for (int64_t w : *list) subjects[part].insert(dataset_->info.subject_W[w]);
+      count += list->size();
+      ++part;
+    }
+    EXPECT_EQ(count, 360u);
+    EXPECT_EQ(subjects[0].size() + subjects[1].size() + subjects[2].size(), 6u);
+    EXPECT_EQ(subjects[1].size(), 1u);
+    EXPECT_EQ(subjects[2].size(), 2u);
+  }
+}
+
+TEST_F(TrainerTest, LearnsTheRateOfASine) {
+  auto spec = Job(ResNet(8, 4), Scratch(3), 25);
+  const auto trained = Run(spec);
+  const double floor = Evaluate(EstimateWindows(*trained.network, *dataset_, windows_.test, [] {}),
+                                dataset_->info.subjects, MeanBpm(dataset_->info, windows_.train))
+                           .overall()
+                           .floor_mean_bpm();
+  EXPECT_GT(floor, 10);
+  EXPECT_LT(TestMae(*trained.network), floor / 3);
+  EXPECT_LT(points_["val.mae_bpm"].back(), points_["val.mae_bpm"].front());
+  EXPECT_GT(trained.samples_per_s, 0);
+}
+
+TEST_F(TrainerTest, TheSameSpecGivesTheSameBits) {
+  for (const auto& method : {Scratch(3), Dkd(2), Feature(v1::FEATURE_NORM_CHANNEL_STD)}) {
+    auto spec = Job(ResNet(4, 4), method, 3);
+    spec.mutable_model()->mutable_resnet1d()->set_dropout(0.1);
+    const auto a = Run(spec);
+    const auto points = points_;
+    const auto b = Run(spec);
+    EXPECT_TRUE(SameWeights(*a.network, *b.network));
+    for (const auto& [series, values] : points) {
+      if (series == "train.samples_per_s") continue;
+      EXPECT_EQ(values, points_[series]) << series;
+    }
+    spec.set_seed(1);
+    EXPECT_FALSE(SameWeights(*a.network, *Run(spec).network));
+  }
+}
+
+TEST_F(TrainerTest, InitialisationDoesNotDependOnTheMethod) {
+  // A rate that is 0 in single precision leaves the initial weights; an epoch shows the order and the channels by
+  // the batch norms.
+  std::vector<std::shared_ptr<Network>> networks;
+  for (const auto& method : {Scratch(), Hard(), Soft(2), Dkd(2), Feature(v1::FEATURE_NORM_L2)}) {
+    auto spec = Job(ResNet(4, 4), method, 1);
+    spec.mutable_train()->set_optimizer(v1::OPTIMIZER_SGD);
+    spec.mutable_train()->set_peak_lr(1e-60);
+    networks.push_back(Run(spec).network);
+    EXPECT_TRUE(SameWeights(*networks[0], *networks.back())) << method.ShortDebugString();
+  }
+}
+
+TEST_F(TrainerTest, NeverReadsTestWindowsAndLearnsFromTrainingWindowsAlone) {
+  const auto spec = Job(ResNet(4, 4), Soft(2), 2);
+  const auto expected = Run(spec).network;
+  const auto expected_points = points_;
+  // Other numbers in test and validation windows change nothing that is learnt.
+  auto spoilt = SineDataset(6, 60);
+  for (const auto* part : {&windows_.test, &windows_.validation}) {
+    for (int64_t w : *part) {
+      spoilt.bpm_W[w] = 200;
+      std::fill_n(spoilt.windows_WCL.begin() + w * 400, 400, 1e6f);
+    }
+  }
+  dataset_ = LoadDataset(std::move(spoilt), "data");
+  const auto trained = Run(spec).network;
+  EXPECT_TRUE(SameWeights(*expected, *trained));
+  EXPECT_EQ(expected_points.at("train.loss"), points_["train.loss"]);
+  // They would be noticed: the validation error is another.
+  EXPECT_NE(expected_points.at("val.mae_bpm"), points_["val.mae_bpm"]);
+}
+
+TEST_F(TrainerTest, SendsTheSeriesOfItsMethodOncePerEpoch) {
+  Run(Job(ResNet(4, 4), Dkd(2), 3));
+  std::vector<std::string> series;
+  for (const auto& [name, values] : points_) {
+    series.push_back(name);
+    EXPECT_EQ(values.size(), 3u) << name;
+  }
+  EXPECT_THAT(series,
+              testing::ElementsAre("lr", "train.ce", "train.kd", "train.loss", "train.nckd",
+                                   "train.samples_per_s", "train.tckd", "val.ce", "val.mae_bpm"));
+  windows_.validation.clear();
+  Run(Job(ResNet(4, 4), Scratch(), 1));
+  EXPECT_EQ(points_.count("val.mae_bpm"), 0u);
+}
+
+TEST_F(TrainerTest, KeepsTheBestEpochByValidation) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 8);
+  spec.mutable_train()->set_keep(v1::KEEP_BEST);
+  // A rate that spoils the weights again and again.
+  spec.mutable_train()->set_schedule(v1::SCHEDULE_CONSTANT);
+  spec.mutable_train()->set_peak_lr(0.1);
+  const auto trained = Run(spec);
+  const auto& mae = points_["val.mae_bpm"];
+  const auto best = std::min_element(mae.begin(), mae.end()) - mae.begin();
+  EXPECT_EQ(trained.kept_epoch, best);
+  const double kept =
+      Evaluate(EstimateWindows(*trained.network, *dataset_, windows_.validation, [] {}),
+               dataset_->info.subjects, 0)
+          .overall()
+          .mae_bpm();
+  EXPECT_DOUBLE_EQ(kept, mae[best]);
+}
+
+TEST_F(TrainerTest, RefusesBestWithoutValidation) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 2);
+  spec.mutable_train()->set_keep(v1::KEEP_BEST);
+  windows_.validation.clear();
+  try {
+    Run(spec);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.cause(), v1::FAILURE_CAUSE_INVALID);
+    EXPECT_THAT(failure.what(), HasSubstr("spec.train.keep: best"));
+  }
+}
+
+TEST_F(TrainerTest, ALossThatIsNotFiniteNamesItsStep) {
+  auto spec = Job(ResNet(4, 4), Soft(2), 2);
+  teacher_.logits_IK.fill_(NAN);
+  try {
+    Run(spec);
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.cause(), v1::FAILURE_CAUSE_NUMERIC);
+    EXPECT_THAT(failure.what(), HasSubstr("at step 0 (epoch 0)"));
+  }
+}
+
+TEST_F(TrainerTest, LeavesBetweenStepsWhenStopped) {
+  stop_after_ = 2;
+  try {
+    Run(Job(ResNet(4, 4), Scratch(), 1000));
+    FAIL();
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.cause(), v1::FAILURE_CAUSE_PREEMPTED);
+  }
+  EXPECT_EQ(epochs_done_, 2);
+}
+
+TEST_F(TrainerTest, EveryOptimizerAndScheduleLearns) {
+  for (const auto optimizer : {v1::OPTIMIZER_ADAM, v1::OPTIMIZER_ADAMW, v1::OPTIMIZER_SGD}) {
+    for (const auto schedule :
+         {v1::SCHEDULE_ONE_CYCLE, v1::SCHEDULE_COSINE, v1::SCHEDULE_CONSTANT}) {
+      auto spec = Job(Mlp(16, 1), Scratch(), 4);
+      spec.mutable_train()->set_optimizer(optimizer);
+      spec.mutable_train()->set_schedule(schedule);
+      Run(spec);
+      EXPECT_LT(points_["train.loss"].back(), points_["train.loss"].front())
+          << optimizer << " " << schedule;
+    }
+  }
+}
+
+TEST(EpochTest, DrawsEveryWindowOnceAndBothChannels) {
+  Rng rng(1);
+  const auto items = DrawEpoch(100, 2, v1::CHANNEL_DRAW_RANDOM, rng);
+  std::set<int64_t> windows;
+  int second = 0;
+  for (int64_t item : items) {
+    windows.insert(item / 2);
+    second += item % 2;
+  }
+  EXPECT_EQ(windows.size(), 100u);
+  EXPECT_GT(second, 30);
+  EXPECT_LT(second, 70);
+  EXPECT_NE(items, DrawEpoch(100, 2, v1::CHANNEL_DRAW_RANDOM, rng));
+  auto each = DrawEpoch(100, 2, v1::CHANNEL_DRAW_EACH, rng);
+  EXPECT_FALSE(std::is_sorted(each.begin(), each.end()));
+  EXPECT_EQ(std::set<int64_t>(each.begin(), each.end()).size(), 200u);
+}
+
+TEST(EpochTest, NoStepHasASingleWindow) {
+  EXPECT_THAT(StepBorders(10, 4), testing::ElementsAre(0, 4, 8, 10));
+  EXPECT_THAT(StepBorders(9, 4), testing::ElementsAre(0, 4, 9));
+  EXPECT_THAT(StepBorders(8, 4), testing::ElementsAre(0, 4, 8));
+  EXPECT_THAT(StepBorders(3, 4), testing::ElementsAre(0, 3));
+}
+
+TEST(StreamSeedTest, DependsOnArchitectureSeedFoldAndPurpose) {
+  std::set<uint64_t> seeds;
+  for (const char* architecture : {"resnet1d-4/4", "resnet1d-8/4"}) {
+    for (int seed : {0, 1, 2}) {
+      for (int fold : {0, 1, 2}) {
+        for (const char* purpose : {"weights", "order"}) {
+          seeds.insert(StreamSeed(architecture, seed, fold, purpose));
+        }
+      }
+    }
+  }
+  EXPECT_EQ(seeds.size(), 36u);
+}
+
+}  // namespace
+}  // namespace retort::distill

@@ -1,0 +1,32 @@
+// What the arithmetic runs on.
+#ifndef RETORT_WORKER_DISTILL_MACHINE_H_
+#define RETORT_WORKER_DISTILL_MACHINE_H_
+
+#include <string>
+
+namespace retort::distill {
+
+// Name of the CPU as the system gives it, or its architecture.
+std::string CpuModel();
+
+// CPU model and host name: latencies are comparable within one.
+std::string MachineName();
+
+// What decides the bits of the arithmetic: CPU model, BLAS and its kernel, device, LibTorch
+// version.
+std::string NumericFingerprint();
+// The same with the number of threads.
+std::string NumericFingerprint(int threads);
+
+// Sets the number of threads of this process' arithmetic; once, before any of it.
+void SetUpThreads(int threads);
+// Changes it later.
+void SetThreads(int threads);
+
+// Times a small matrix product on one thread (below 100 ms), and returns what to do if it is much
+// slower than this kind of CPU can; empty if all is well.
+std::string SlowBlasWarning();
+
+}  // namespace retort::distill
+
+#endif  // RETORT_WORKER_DISTILL_MACHINE_H_

@@ -1,0 +1,123 @@
+#include "worker/distill/teacher.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "common/spec/heart_rate.h"
+#include "common/spec/safetensors.h"
+#include "worker/distill/failure.h"
+#include "worker/distill/files.h"
+#include "worker/distill/weights.h"
+
+namespace retort::distill {
+namespace {
+
+constexpr char kFormat[] = "retort.teacher_outputs.v1";
+constexpr int64_t kBatch = 512;
+
+std::string Hex(uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+std::string_view BytesOfTensor(const torch::Tensor& tensor) {
+  return {static_cast<const char*>(tensor.data_ptr()), tensor.nbytes()};
+}
+
+std::string Checksum(std::string_view logits, std::string_view features) {
+  return Hex(Fnv1a(features, Fnv1a(logits)));
+}
+
+// The tensor of that name with `rows` rows.
+std::optional<torch::Tensor> Take(const Safetensors& file, const char* name, int64_t rows) {
+  const auto view = file.Find(name);
+  if (!view.ok() || view->dtype != DType::kF32 || view->shape.size() != 2 ||
+      view->shape[0] != rows) {
+    return std::nullopt;
+  }
+  torch::Tensor out = torch::empty({view->shape[0], view->shape[1]});
+  std::memcpy(out.data_ptr(), view->data.data(), view->data.size());
+  return out;
+}
+
+// Nothing if the file is missing, damaged or not what the key promises.
+std::shared_ptr<const TeacherOutputs> ReadOutputs(const std::string& path, int64_t rows) {
+  const auto file = Safetensors::ReadFile(path);
+  if (!file.ok()) return nullptr;
+  const auto logits = Take(*file, "logits", rows);
+  const auto features = Take(*file, "features", rows);
+  const auto format = file->Metadata("format");
+  const auto checksum = file->Metadata("checksum");
+  if (!logits || !features || logits->size(1) != kClasses || !format.ok() || *format != kFormat ||
+      !checksum.ok() || *checksum != Checksum(BytesOfTensor(*logits), BytesOfTensor(*features))) {
+    std::fprintf(stderr, "%s is damaged; the teacher's outputs are computed again\n", path.c_str());
+    return nullptr;
+  }
+  return std::make_shared<TeacherOutputs>(TeacherOutputs{*logits, *features});
+}
+
+void WriteOutputs(const std::string& path, const TeacherOutputs& outputs) {
+  const auto logits = BytesOfTensor(outputs.logits_IK);
+  const auto features = BytesOfTensor(outputs.features_IF);
+  const auto written = WriteFileWhole(
+      path, SerializeSafetensors(
+                {{"format", kFormat}, {"checksum", Checksum(logits, features)}},
+                {{"logits", DType::kF32, outputs.logits_IK.sizes().vec(), logits},
+                 {"features", DType::kF32, outputs.features_IF.sizes().vec(), features}}));
+  if (!written.ok()) {
+    std::fprintf(stderr, "the teacher's outputs are not cached: %s\n", written.error().c_str());
+  }
+}
+
+}  // namespace
+
+std::string TeacherOutputsKey(const TeacherWeights& teacher, const LoadedDataset& dataset,
+                              const std::vector<int64_t>& train_windows) {
+  const uint64_t hash =
+      Fnv1a(BytesOfVector(train_windows), Fnv1a(dataset.sha256, Fnv1a(teacher.bytes)));
+  return teacher.job + "-" + Hex(hash);
+}
+
+std::shared_ptr<const TeacherOutputs> LoadTeacherOutputs(
+    const TeacherWeights& teacher, const LoadedDataset& dataset,
+    const std::vector<int64_t>& train_windows, const std::string& cache_dir,
+    const std::function<void()>& between_batches) {
+  const std::string path = cache_dir + "/teacher-outputs/" +
+                           TeacherOutputsKey(teacher, dataset, train_windows) + ".safetensors";
+  const auto items = static_cast<int64_t>(train_windows.size()) * dataset.channels();
+  if (auto known = ReadOutputs(path, items)) return known;
+
+  torch::NoGradGuard no_grad;
+  const KernelChoice kernels(teacher.model);
+  const auto network =
+      ParseWeights(teacher.bytes, teacher.what, teacher.model, dataset.info.samples);
+  std::vector<int64_t> rows;
+  for (int64_t window : train_windows) {
+    for (int64_t c = 0; c < dataset.channels(); ++c)
+      rows.push_back(window * dataset.channels() + c);
+  }
+  const torch::Tensor rows_I = IndexTensor(rows);
+  std::vector<torch::Tensor> logits, features;
+  for (int64_t at = 0; at < items; at += kBatch) {
+    between_batches();
+    const auto batch_B = rows_I.slice(0, at, std::min(at + kBatch, items));
+    const auto out = network->Forward(dataset.rows_R1L.index_select(0, batch_B));
+    logits.push_back(out.logits_BK);
+    features.push_back(out.features_BF);
+  }
+  auto outputs = std::make_shared<TeacherOutputs>(
+      TeacherOutputs{torch::cat(logits).contiguous(), torch::cat(features).contiguous()});
+  if (!outputs->logits_IK.isfinite().all().item<bool>() ||
+      !outputs->features_IF.isfinite().all().item<bool>()) {
+    throw Failure(v1::FAILURE_CAUSE_NUMERIC,
+                  "the outputs of teacher " + teacher.job + " are not finite");
+  }
+  WriteOutputs(path, *outputs);
+  return outputs;
+}
+
+}  // namespace retort::distill

@@ -1,0 +1,53 @@
+// The training loop.
+#ifndef RETORT_WORKER_DISTILL_TRAINER_H_
+#define RETORT_WORKER_DISTILL_TRAINER_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "retort/v1/result.pb.h"
+#include "retort/v1/spec.pb.h"
+#include "worker/distill/data.h"
+#include "worker/distill/machine_lock.h"
+#include "worker/distill/models.h"
+#include "worker/distill/teacher.h"
+
+namespace retort::distill {
+
+// What is trained on. The references must outlive the call.
+struct TrainingInputs {
+  const v1::TrainingSpec& spec;  // passed CheckSpec
+  const LoadedDataset& dataset;
+  const FoldWindows& windows;     // test windows are not looked at
+  const TeacherOutputs* teacher;  // null if the method needs none
+};
+
+// How training speaks with the rest.
+struct TrainingHooks {
+  const std::atomic<bool>& stop;     // set by another thread: leave at the next step
+  TrainingShare& share;              // held
+  std::function<int64_t()> unix_ms;  // wall time, for display
+  // Told after each epoch, with one point of each series; may block.
+  std::function<void(int epochs_done, const std::vector<v1::MetricPoint>& points)> on_epoch;
+};
+
+struct TrainedNetwork {
+  std::shared_ptr<Network> network;  // with the weights that count, in evaluation mode
+  int kept_epoch = 0;
+  double train_s = 0;  // in steps
+  double samples_per_s = 0;
+};
+
+// Trains one network from its initial weights. The same inputs give the same bits under the same
+// numeric fingerprint. Series: train.loss and its parts (train.ce, train.kd, train.tckd,
+// train.nckd, train.feature; means over the epoch), lr (of the epoch's last step),
+// train.samples_per_s, and val.mae_bpm and val.ce if there are validation windows. Failure: NUMERIC
+// (with step and last good loss), PREEMPTED, INVALID (keep = best without validation windows).
+TrainedNetwork Train(const TrainingInputs& inputs, const TrainingHooks& hooks);
+
+}  // namespace retort::distill
+
+#endif  // RETORT_WORKER_DISTILL_TRAINER_H_
