@@ -103,7 +103,8 @@ class PairTable {
   explicit PairTable(const std::vector<Pair>& pairs) : clusters_(ClustersOf(pairs)) {
     for (const Pair& pair : pairs) {
       rows_.push_back({clusters_.SubjectOf(LabelsOf(pair)), clusters_.TrainingOf(LabelsOf(pair)),
-                       pair.method->mae_bpm, pair.scratch->mae_bpm});
+                       clusters_.FoldOf(LabelsOf(pair)), pair.method->mae_bpm,
+                       pair.scratch->mae_bpm});
     }
   }
 
@@ -116,7 +117,9 @@ class PairTable {
     std::vector<double> method(subjects, 0.0), scratch(subjects, 0.0);
     std::vector<int> count(subjects, 0);
     for (const Row& row : rows_) {
-      if (left_out.subject == row.subject || left_out.training == row.training) continue;
+      if (left_out.subject == row.subject || left_out.training == row.training ||
+          left_out.fold == row.fold)
+        continue;
       method[row.subject] += row.method_bpm;
       scratch[row.subject] += row.scratch_bpm;
       ++count[row.subject];
@@ -137,6 +140,7 @@ class PairTable {
   struct Row {
     int subject;
     int training;
+    int fold;
     double method_bpm;
     double scratch_bpm;
   };
@@ -171,12 +175,13 @@ ArmGain GainOver(const std::string& arm, const std::vector<Pair>& pairs, double 
                                kMinSubjects, " are needed for an interval");
     return gain;
   }
-  const JackknifeResult jackknife = Jackknife(
-      table.clusters(), 1, [&](const LeftOut& left_out) -> std::optional<std::vector<double>> {
-        const auto means = table.Means(left_out);
-        if (!means) return std::nullopt;
-        return std::vector<double>{means->second - means->first};
-      });
+  const JackknifeResult jackknife =
+      Jackknife(table.clusters(), 1, LeaveFoldsOut::kIfSeveral,
+                [&](const LeftOut& left_out) -> std::optional<std::vector<double>> {
+                  const auto means = table.Means(left_out);
+                  if (!means) return std::nullopt;
+                  return std::vector<double>{means->second - means->first};
+                });
   if (jackknife.uncertainty.empty()) {
     gain.reason = "nothing is left without one of the seeds";
     return gain;

@@ -4,7 +4,8 @@
 // A pair is one student, fold, seed, subject and set of training values, learnt once by the method
 // and once from scratch. The gain is the mean over subjects of each subject's mean of (scratch -
 // method) over its pairs, in the unit of the error (BPM): positive means that the method is better.
-// Its interval comes from leaving out one subject and one seed at a time (jackknife.h).
+// Its interval comes from leaving out one subject, one training and one fold at a time
+// (jackknife.h).
 #ifndef RETORT_CLIENT_SCALING_COMPARE_H_
 #define RETORT_CLIENT_SCALING_COMPARE_H_
 
@@ -20,14 +21,15 @@ namespace retort::scaling {
 
 // One network tested on one subject.
 struct Outcome {
-  std::string
-      method;  // label that tells methods and their settings apart: `dkd`, `scratch-gaussian`
-  bool scratch = false;  // learnt without a teacher: a control ("arm"), not a method to judge
-  std::string student;   // architecture
-  std::string
-      teacher;  // empty for scratch; several teachers of a student pair with the same scratch twin
-  std::string settings;  // other values that a pair must share (training values, dataset); empty if
-                         // there are none
+  // Label that tells methods and their settings apart: `dkd`, `scratch(sigma=3)`.
+  std::string method;
+  // Learnt without a teacher: a control ("arm"), not a method to judge.
+  bool scratch = false;
+  std::string student;  // architecture
+  // Empty for scratch. Several teachers of a student pair with the same scratch twin.
+  std::string teacher;
+  // Other values that twins must share (training values, dataset); empty if there are none.
+  std::string settings;
   int fold = 0;
   int64_t seed = 0;
   std::string subject;
@@ -78,8 +80,8 @@ struct Comparison {
   std::string student;                    // empty unless CompareOptions::per_student
   std::vector<ArmGain> arms;              // by label
   std::vector<ArmValidation> validation;  // by label
-  std::optional<std::string> reference;   // the arm that is better on validation; unset without
-                                          // validation errors of all arms
+  // The arm that is better on validation, or the only one; unset without validation errors of all.
+  std::optional<std::string> reference;
   // Against the reference, Holm over all rows. Without a reference: that of all arms if they agree,
   // else not resolved.
   Verdict verdict = Verdict::kNotResolved;

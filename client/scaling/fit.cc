@@ -322,7 +322,7 @@ absl::StatusOr<Fit> FitLaw(const std::vector<Observation>& observations,
   JackknifeResult jackknife;
   if (table.clusters().subjects() >= kMinSubjects) {
     const int count = static_cast<int>(law.parameters.size() + model.log_sizes.size());
-    jackknife = Jackknife(table.clusters(), count,
+    jackknife = Jackknife(table.clusters(), count, LeaveFoldsOut::kNo,
                           [&](const LeftOut& left_out) { return WatchedWithout(model, left_out); });
   }
 

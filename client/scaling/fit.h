@@ -6,8 +6,8 @@
 // log-sum-exp of (log E, log A - alpha log N).
 //
 // A size's loss is the headline: the mean over subjects of each subject's mean over seeds.
-// Intervals come from leaving out one subject and one seed at a time (jackknife.h), on log alpha,
-// log A, log L, and on E itself, which may be zero.
+// Intervals come from leaving out one subject and one training at a time (jackknife.h), on log
+// alpha, log A, log L, and on E itself, which may be zero.
 #ifndef RETORT_CLIENT_SCALING_FIT_H_
 #define RETORT_CLIENT_SCALING_FIT_H_
 
@@ -61,8 +61,8 @@ struct Parameter {
   // Unset under kMinSubjects subjects, and where any parameter of the law is at a bound.
   std::optional<double> standard_error;
   std::optional<Interval> interval;
-  bool at_bound =
-      false;  // the data pushed it to the edge of what is searched: do not read it as an estimate
+  // The data pushed it to the edge of what is searched: do not read it as an estimate.
+  bool at_bound = false;
 };
 
 // The fitted curve at one size.
@@ -110,8 +110,8 @@ struct Warning {
 struct Fit {
   Form form = Form::kPower;
   std::vector<Parameter> parameters;  // in the order of the formula
-  double r_squared =
-      0;  // of log L at the distinct sizes; 1 where there are as many parameters as sizes
+  // Of log L at the distinct sizes; 1, and meaningless, with as many parameters as sizes.
+  double r_squared = 0;
   double huber_delta = 0;  // the one that was used
   double confidence = 0.95;
   int subjects = 0;

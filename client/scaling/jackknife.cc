@@ -8,6 +8,8 @@
 namespace retort::scaling {
 namespace {
 
+constexpr int kMinFolds = 3;
+
 double LogGamma(double x) {
   int sign = 0;  // std::lgamma would write it to a global that threads share
   return lgamma_r(x, &sign);
@@ -60,15 +62,18 @@ void AddDeleteOneVariance(const std::vector<std::vector<double>>& replicates,
   }
 }
 
-// Half the width of the interval with this two-sided tail probability.
+// The square of half the width that a component alone gives the interval with this two-sided tail
+// probability.
+double SquaredHalfWidth(const VarianceComponent& component, double tail) {
+  if (component.degrees_of_freedom <= 0 || component.variance <= 0) return 0;
+  const double t = StudentTQuantile(1 - tail / 2, component.degrees_of_freedom);
+  return t * t * component.variance;
+}
+
 double HalfWidth(const Uncertainty& uncertainty, double tail) {
-  double square = 0;
-  for (const VarianceComponent& component : {uncertainty.by_subject, uncertainty.by_training}) {
-    if (component.degrees_of_freedom <= 0 || component.variance <= 0) continue;
-    const double t = StudentTQuantile(1 - tail / 2, component.degrees_of_freedom);
-    square += t * t * component.variance;
-  }
-  return std::sqrt(square);
+  const double crossed = SquaredHalfWidth(uncertainty.by_subject, tail) +
+                         SquaredHalfWidth(uncertainty.by_training, tail);
+  return std::sqrt(std::max(crossed, SquaredHalfWidth(uncertainty.by_fold, tail)));
 }
 
 }  // namespace
@@ -84,12 +89,11 @@ Clusters::Clusters(const std::vector<ClusterLabels>& rows) {
   int next = 0;
   for (auto& [subject, number] : subjects_) number = next++;
   next = 0;
-  std::optional<int> fold;
   for (auto& [training, number] : trainings_) {  // ascending by fold
     number = next++;
-    if (fold != training.first) trainings_by_fold_.emplace_back();
-    fold = training.first;
-    trainings_by_fold_.back().push_back(number);
+    const int fold = folds_.emplace(training.first, static_cast<int>(folds_.size())).first->second;
+    trainings_by_fold_.resize(folds_.size());
+    trainings_by_fold_[fold].push_back(number);
   }
 }
 
@@ -99,10 +103,11 @@ bool Clusters::HasRepeatedTraining() const {
 }
 
 double Uncertainty::StandardError() const {
-  return std::sqrt(by_subject.variance + by_training.variance);
+  return std::sqrt(std::max(by_subject.variance + by_training.variance, by_fold.variance));
 }
 
-JackknifeResult Jackknife(const Clusters& clusters, int count, const Statistics& statistics) {
+JackknifeResult Jackknife(const Clusters& clusters, int count, LeaveFoldsOut leave_folds_out,
+                          const Statistics& statistics) {
   JackknifeResult result;
   const auto resample = [&](const LeftOut& left_out, std::vector<std::vector<double>>& replicates) {
     ++result.resamples;
@@ -112,24 +117,33 @@ JackknifeResult Jackknife(const Clusters& clusters, int count, const Statistics&
       ++result.failed;
     }
   };
-  std::vector<double> by_subject(count, 0.0), by_training(count, 0.0);
+  std::vector<double> by_subject(count, 0.0), by_training(count, 0.0), by_fold(count, 0.0);
   std::vector<std::vector<double>> replicates;
   for (int i = 0; i < clusters.subjects(); ++i)
-    resample({.subject = i, .training = {}}, replicates);
+    resample({.subject = i, .training = {}, .fold = {}}, replicates);
   AddDeleteOneVariance(replicates, by_subject);
   double training_freedom = 0;
   for (const std::vector<int>& trainings : clusters.trainings_by_fold()) {
     if (trainings.size() < 2) continue;
     replicates.clear();
     for (const int training : trainings)
-      resample({.subject = {}, .training = training}, replicates);
+      resample({.subject = {}, .training = training, .fold = {}}, replicates);
     AddDeleteOneVariance(replicates, by_training);
     training_freedom += static_cast<double>(trainings.size()) - 1;
+  }
+  const int folds = static_cast<int>(clusters.trainings_by_fold().size());
+  const bool by_folds = leave_folds_out == LeaveFoldsOut::kIfSeveral && folds >= kMinFolds;
+  if (by_folds) {
+    replicates.clear();
+    for (int i = 0; i < folds; ++i)
+      resample({.subject = {}, .training = {}, .fold = i}, replicates);
+    AddDeleteOneVariance(replicates, by_fold);
   }
   if (result.failed > 0) return result;
   for (int k = 0; k < count; ++k) {
     result.uncertainty.push_back({.by_subject = {by_subject[k], clusters.subjects() - 1.0},
-                                  .by_training = {by_training[k], training_freedom}});
+                                  .by_training = {by_training[k], training_freedom},
+                                  .by_fold = {by_fold[k], by_folds ? folds - 1.0 : 0.0}});
   }
   return result;
 }
@@ -160,14 +174,26 @@ double StudentTTwoSidedP(double t, double degrees_of_freedom) {
 double StudentTQuantile(double probability, double degrees_of_freedom) {
   if (probability < 0.5) return -StudentTQuantile(1 - probability, degrees_of_freedom);
   const double two_sided = 2 * (1 - probability);
-  double high = 1;
-  while (StudentTTwoSidedP(high, degrees_of_freedom) > two_sided && high < 1e300) high *= 2;
-  double low = 0;
-  for (int i = 0; i < 200 && high - low > 1e-14 * high; ++i) {  // monotone: bisection is safe
-    const double middle = (low + high) / 2;
-    (StudentTTwoSidedP(middle, degrees_of_freedom) > two_sided ? low : high) = middle;
+  double low = 0, high = 1;
+  while (StudentTTwoSidedP(high, degrees_of_freedom) > two_sided && high < 1e300) {
+    low = high;
+    high *= 2;
   }
-  return (low + high) / 2;
+  const double half = degrees_of_freedom / 2;
+  const double log_scale =
+      LogGamma(half + 0.5) - LogGamma(half) - 0.5 * std::log(degrees_of_freedom * M_PI);
+  double t = (low + high) / 2;
+  // Newton's method, by halves where it would leave the bracket.
+  for (int i = 0; i < 200 && high - low > 1e-14 * high; ++i) {
+    const double above = StudentTTwoSidedP(t, degrees_of_freedom) - two_sided;
+    (above > 0 ? low : high) = t;
+    const double log_density = log_scale - (half + 0.5) * std::log1p(t * t / degrees_of_freedom);
+    const double next = t + above / (2 * std::exp(log_density));
+    const double step = next > low && next < high ? next : (low + high) / 2;
+    if (std::abs(step - t) <= 1e-15 * std::abs(t)) break;
+    t = step;
+  }
+  return t;
 }
 
 }  // namespace retort::scaling

@@ -1,4 +1,4 @@
-// The uncertainty of everything in this folder: a jackknife over two crossed kinds of clusters.
+// The uncertainty of everything in this folder: a jackknife over crossed kinds of clusters.
 //
 // Subjects are one kind: people differ. Trainings are the other: a network trained anew comes out
 // different. All networks of one fold and seed are one training cluster; different folds are
@@ -11,6 +11,10 @@
 // (Banerjee, Sankhya 22, 1960): it covers at least as often as asked, also where two seeds are all
 // there is to judge training by. One t with subjects - 1 degrees of freedom for the sum covered
 // 72-89 % there.
+//
+// On request whole folds are left out too, and the wider of that interval, t(folds - 1), and the
+// one above is taken: folds share a training set, and what a method gains from one set it need not
+// gain from another.
 #ifndef RETORT_CLIENT_SCALING_JACKKNIFE_H_
 #define RETORT_CLIENT_SCALING_JACKKNIFE_H_
 
@@ -52,18 +56,22 @@ class Clusters {
   int SubjectOf(const ClusterLabels& row) const { return subjects_.at(row.subject); }
   // The number of a row's training.
   int TrainingOf(const ClusterLabels& row) const { return trainings_.at({row.fold, row.seed}); }
+  // The position of a row's fold in trainings_by_fold().
+  int FoldOf(const ClusterLabels& row) const { return folds_.at(row.fold); }
 
  private:
   int seeds_ = 0;
   std::map<std::string, int> subjects_;
   std::map<std::pair<int, int64_t>, int> trainings_;
+  std::map<int, int> folds_;
   std::vector<std::vector<int>> trainings_by_fold_;
 };
 
-// What a resample lacks: one subject, one training, or (both unset) nothing.
+// What a resample lacks: one subject, one training, one fold, or (all unset) nothing.
 struct LeftOut {
   std::optional<int> subject;
   std::optional<int> training;
+  std::optional<int> fold;
 };
 
 // Statistics of the data without `left_out`, always the same number of them; nothing if they cannot
@@ -80,7 +88,9 @@ struct VarianceComponent {
 struct Uncertainty {
   VarianceComponent by_subject;
   VarianceComponent by_training;
+  VarianceComponent by_fold;  // not beside the others, but instead of them where that is wider
 
+  // The larger of that of subjects and trainings together, and that of folds.
   double StandardError() const;
 };
 
@@ -90,9 +100,16 @@ struct JackknifeResult {
   int failed = 0;
 };
 
-// Leaves out each subject, and each training of folds that have several, in turn. There are at
-// least 2 subjects; `count` is the number of statistics.
-JackknifeResult Jackknife(const Clusters& clusters, int count, const Statistics& statistics);
+// Whether whole folds are left out too.
+enum class LeaveFoldsOut {
+  kNo,
+  kIfSeveral,  // from 3 folds on; two would say next to nothing
+};
+
+// Leaves out each subject, each training of folds that have several, and perhaps each fold, in
+// turn. There are at least 2 subjects; `count` is the number of statistics.
+JackknifeResult Jackknife(const Clusters& clusters, int count, LeaveFoldsOut folds,
+                          const Statistics& statistics);
 
 // The interval that holds the truth with this confidence.
 Interval ConfidenceInterval(double estimate, const Uncertainty& uncertainty, double confidence);

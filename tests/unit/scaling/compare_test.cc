@@ -136,6 +136,18 @@ TEST(CompareWithScratch, FalseVerdictsAreRareAndIntervalsCover) {
   EXPECT_LT(covered, intervals);
 }
 
+TEST(CompareWithScratch, AGainThatDependsOnTheTrainingSetIsNotTakenForAGain) {
+  constexpr int kDataSets = 200;
+  GainNoise noise;
+  noise.method_fold = 0.3;
+  int false_verdicts = 0;
+  for (int i = 0; i < kDataSets; ++i) {
+    const auto rows = MustCompare(SimulateOutcomes({{"dkd", 0}}, -3, 24, 2, noise, 4000 + i));
+    false_verdicts += rows[0].verdict != Verdict::kNotResolved;
+  }
+  EXPECT_LE(false_verdicts, 0.08 * kDataSets);
+}
+
 TEST(CompareWithScratch, HolmAsksMoreOfEachOfManyMethods) {
   std::map<std::string, double> gains = {{"a", 1.2}};
   for (const char* name : {"b", "c", "d", "e", "f"}) gains[name] = 0;

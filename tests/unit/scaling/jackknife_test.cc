@@ -46,19 +46,22 @@ Clusters ClustersOf(const std::vector<Row>& rows) {
 }
 
 // The mean of the rows, as a statistic.
-JackknifeResult JackknifeMean(const std::vector<Row>& rows) {
+JackknifeResult JackknifeMean(const std::vector<Row>& rows,
+                              LeaveFoldsOut folds = LeaveFoldsOut::kNo) {
   const Clusters clusters = ClustersOf(rows);
-  return Jackknife(clusters, 1, [&](const LeftOut& left_out) -> std::optional<std::vector<double>> {
-    double sum = 0;
-    int n = 0;
-    for (const Row& row : rows) {
-      if (left_out.subject == clusters.SubjectOf(row.labels)) continue;
-      if (left_out.training == clusters.TrainingOf(row.labels)) continue;
-      sum += row.value;
-      ++n;
-    }
-    return std::vector<double>{sum / n};
-  });
+  return Jackknife(clusters, 1, folds,
+                   [&](const LeftOut& left_out) -> std::optional<std::vector<double>> {
+                     double sum = 0;
+                     int n = 0;
+                     for (const Row& row : rows) {
+                       if (left_out.subject == clusters.SubjectOf(row.labels)) continue;
+                       if (left_out.training == clusters.TrainingOf(row.labels)) continue;
+                       if (left_out.fold == clusters.FoldOf(row.labels)) continue;
+                       sum += row.value;
+                       ++n;
+                     }
+                     return std::vector<double>{sum / n};
+                   });
 }
 
 TEST(Clusters, ATrainingIsAFoldAndASeed) {
@@ -105,6 +108,17 @@ TEST(Jackknife, LeavesOutSeedsWithinOneFoldAtATime) {
   EXPECT_EQ(result.uncertainty[0].by_training.degrees_of_freedom, 2);
 }
 
+TEST(Jackknife, LeavesOutWholeFoldsOnRequest) {
+  const std::vector<Row> rows = {{{"a", 3, 0}, 1}, {{"b", 5, 0}, 3}, {{"c", 9, 0}, 5}};
+  const JackknifeResult with = JackknifeMean(rows, LeaveFoldsOut::kIfSeveral);
+  EXPECT_EQ(with.resamples, 3 + 3);
+  EXPECT_NEAR(with.uncertainty[0].by_fold.variance, 4.0 / 3, 1e-12);
+  EXPECT_EQ(with.uncertainty[0].by_fold.degrees_of_freedom, 2);
+  EXPECT_EQ(JackknifeMean(rows).uncertainty[0].by_fold.degrees_of_freedom, 0);
+  const std::vector<Row> two_folds = {{{"a", 3, 0}, 1}, {{"b", 5, 0}, 3}, {{"c", 5, 0}, 5}};
+  EXPECT_EQ(JackknifeMean(two_folds, LeaveFoldsOut::kIfSeveral).resamples, 3);
+}
+
 TEST(Jackknife, WithOneSeedCountsSubjectsAlone) {
   const JackknifeResult result =
       JackknifeMean({{{"a", 0, 0}, 1}, {{"b", 0, 0}, 3}, {{"c", 0, 0}, 5}});
@@ -116,32 +130,47 @@ TEST(Jackknife, WithOneSeedCountsSubjectsAlone) {
 TEST(Jackknife, GivesNoUncertaintyIfAResampleFails) {
   const Clusters clusters({{"a", 0, 0}, {"b", 0, 0}, {"c", 0, 0}});
   const JackknifeResult result =
-      Jackknife(clusters, 1, [](const LeftOut& left_out) -> std::optional<std::vector<double>> {
-        if (left_out.subject == 1) return std::nullopt;
-        return std::vector<double>{1.0};
-      });
+      Jackknife(clusters, 1, LeaveFoldsOut::kNo,
+                [](const LeftOut& left_out) -> std::optional<std::vector<double>> {
+                  if (left_out.subject == 1) return std::nullopt;
+                  return std::vector<double>{1.0};
+                });
   EXPECT_EQ(result.failed, 1);
   EXPECT_TRUE(result.uncertainty.empty());
 }
 
 TEST(ConfidenceInterval, GivesEachKindItsOwnDegreesOfFreedom) {
-  const Interval one = ConfidenceInterval(10, {.by_subject = {4, 11}, .by_training = {}}, 0.95);
+  const Interval one =
+      ConfidenceInterval(10, {.by_subject = {4, 11}, .by_training = {}, .by_fold = {}}, 0.95);
   EXPECT_NEAR(one.low, 10 - 2 * 2.20098516, 1e-6);
   EXPECT_NEAR(one.high, 10 + 2 * 2.20098516, 1e-6);
   const Interval both =
-      ConfidenceInterval(10, {.by_subject = {4, 11}, .by_training = {1, 1}}, 0.95);
+      ConfidenceInterval(10, {.by_subject = {4, 11}, .by_training = {1, 1}, .by_fold = {}}, 0.95);
   EXPECT_NEAR(both.high, 10 + std::hypot(2 * 2.20098516, 12.7062047), 1e-6);
-  EXPECT_EQ(ConfidenceInterval(3, {.by_subject = {0, 5}, .by_training = {}}, 0.95).high, 3);
+  EXPECT_EQ(
+      ConfidenceInterval(3, {.by_subject = {0, 5}, .by_training = {}, .by_fold = {}}, 0.95).high,
+      3);
+}
+
+TEST(ConfidenceInterval, TakesTheWiderOfSubjectsWithTrainingsAndFolds) {
+  const VarianceComponent subjects = {4, 11}, folds = {4, 3};
+  const Interval wide =
+      ConfidenceInterval(0, {.by_subject = subjects, .by_training = {}, .by_fold = folds}, 0.95);
+  EXPECT_NEAR(wide.high, 2 * 3.18244631, 1e-6);
+  const Interval same =
+      ConfidenceInterval(0, {.by_subject = subjects, .by_training = {}, .by_fold = {1, 3}}, 0.95);
+  EXPECT_NEAR(same.high, 2 * 2.20098516, 1e-6);
 }
 
 TEST(TwoSidedP, IsWhereTheIntervalTouchesZero) {
-  const Uncertainty both = {.by_subject = {4, 11}, .by_training = {1, 3}};
+  const Uncertainty both = {.by_subject = {4, 11}, .by_training = {1, 3}, .by_fold = {}};
   for (const double estimate : {0.5, -3.0, 8.0}) {
     const double p = TwoSidedP(estimate, both);
     const Interval interval = ConfidenceInterval(estimate, both, 1 - p);
     EXPECT_NEAR(std::min(std::abs(interval.low), std::abs(interval.high)), 0, 1e-9);
   }
-  EXPECT_NEAR(TwoSidedP(2 * 2.20098516, {.by_subject = {4, 11}, .by_training = {}}), 0.05, 1e-8);
+  EXPECT_NEAR(TwoSidedP(2 * 2.20098516, {.by_subject = {4, 11}, .by_training = {}, .by_fold = {}}),
+              0.05, 1e-8);
   EXPECT_EQ(TwoSidedP(0, both), 1);
   EXPECT_EQ(TwoSidedP(1, {}), 0);
 }

@@ -69,7 +69,8 @@ inline std::vector<Observation> SimulateLosses(const TrueLaw& law, const SweepSh
 struct GainNoise {
   double subject = 2;  // cancels within pairs
   double method_subject = 0.3;
-  double network = 0.4;  // trained networks: one for each (method, student, seed, fold)
+  double method_fold = 0;  // training sets
+  double network = 0.4;    // trained networks: one for each (method, student, seed, fold)
   double rest = 0.3;
 };
 
@@ -87,10 +88,12 @@ inline std::vector<Outcome> SimulateOutcomes(const std::map<std::string, double>
     std::vector<double> of_subject;
     for (int i = 0; i < subjects; ++i)
       of_subject.push_back(noise.method_subject * normal(generator));
+    std::vector<double> of_fold;
+    for (int f = 0; f < kFolds; ++f) of_fold.push_back(noise.method_fold * normal(generator));
     for (const std::string student : {"resnet1d-4/4", "resnet1d-8/4", "resnet1d-16/4"}) {
       for (int k = 0; k < seeds; ++k) {
         for (int fold = 0; fold < kFolds; ++fold) {
-          const double network = noise.network * normal(generator);
+          const double network = of_fold[fold] + noise.network * normal(generator);
           const double validation = 12 - gain + network + noise.method_subject * normal(generator);
           for (int i = fold; i < subjects; i += kFolds) {
             Outcome outcome;
