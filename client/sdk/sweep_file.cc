@@ -194,9 +194,10 @@ absl::StatusOr<SweepFile> ReadSweepFile(const std::string& path) {
   if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": not a file; expected a sweep file"));
   }
-  RETORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return absl::InvalidArgumentError(text.status().message());
   const std::string folder = std::filesystem::path(path).parent_path().string();
-  return ParseSweepFile(text, path, folder);
+  return ParseSweepFile(*text, path, folder);
 }
 
 }  // namespace retort

@@ -20,8 +20,7 @@ struct SweepFile {
 
 // Reads the file and the datasets that it names. INVALID_ARGUMENT with exactly one message
 // `FILE:LINE:COLUMN: key: value; what would be right` (without line and column where the file as a
-// whole is wrong), NOT_FOUND if the sweep file itself is not there. The result passes every check
-// that needs no coordinator.
+// whole is wrong or not there). The result passes every check that needs no coordinator.
 absl::StatusOr<SweepFile> ReadSweepFile(const std::string& path);
 
 // The same for text that is already here; datasets' paths are relative to `folder`, and `file` is

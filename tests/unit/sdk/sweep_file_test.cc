@@ -406,9 +406,9 @@ TEST_F(SweepFileTest, DamagedDatasetIsNamed) {
   EXPECT_THAT(Refusal(kGood), HasSubstr("lab.safetensors"));
 }
 
-TEST_F(SweepFileTest, AMissingSweepFileIsNotFound) {
+TEST_F(SweepFileTest, AMissingSweepFileIsNamed) {
   const auto sweep = ReadSweepFile(folder_ + "/none.yaml");
-  EXPECT_EQ(sweep.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(sweep.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(MessageOf(sweep.status()), HasSubstr("none.yaml"));
 }
 
