@@ -1,0 +1,38 @@
+// The command line of `retort`, a file per group of commands.
+#ifndef RETORT_CLIENT_CLI_COMMANDS_H_
+#define RETORT_CLIENT_CLI_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "client/cli/context.h"
+
+namespace retort {
+
+// Each adds its commands to the program. What a command did stands in the context's exit code.
+void AddLocalCommand(CLI::App& app, Context& context);
+void AddSweepCommands(CLI::App& app, Context& context);
+void AddJobCommands(CLI::App& app, Context& context);
+void AddWorkerCommands(CLI::App& app, Context& context);
+void AddResultsCommand(CLI::App& app, Context& context);
+void AddFitCommand(CLI::App& app, Context& context);
+void AddDataCommands(CLI::App& app, Context& context);
+void AddQueryCommand(CLI::App& app, Context& context);
+
+// Runs one command line (without the program's name) and returns the exit code.
+int RunCommandLine(std::vector<std::string> args, Context& context);
+
+// Waits for a sweep with live progress; CANCELLED after Ctrl-C. `tick` is called several times a
+// second; a status that is not OK ends the wait with it.
+absl::StatusOr<v1::Sweep> WaitWithProgress(
+    Context& context, Client& client, const std::string& sweep, absl::Duration timeout,
+    const std::function<absl::Status(class ProgressDisplay&)>& tick);
+
+// Exit code of a sweep that has ended: kJobsFailed if a job failed or was skipped, or it was
+// cancelled.
+ExitCode ExitCodeOf(const v1::Sweep& sweep);
+
+}  // namespace retort
+
+#endif  // RETORT_CLIENT_CLI_COMMANDS_H_

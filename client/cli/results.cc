@@ -1,0 +1,243 @@
+#include "client/cli/results.h"
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/rows.h"
+#include "common/status.h"
+
+namespace retort {
+namespace {
+
+const v1::Evaluation& Headline(const v1::Job& job) { return job.result().evaluations(0); }
+
+bool HasResult(const v1::Job& job) {
+  return job.has_result() && job.result().evaluations_size() > 0;
+}
+
+// What is trained on several training values and then reduced to one.
+using Choice = std::tuple<std::string, std::string, std::string, std::string, int64_t, int>;
+
+Choice ChoiceOf(const v1::Job& job) {
+  return {job.spec().dataset().sha256(),
+          job.teacher(),
+          job.model(),
+          job.method(),
+          job.seed(),
+          job.fold()};
+}
+
+// A mean over subjects of each subject's mean.
+class SubjectMean {
+ public:
+  void Add(const std::string& subject, double value) {
+    auto& [sum, count] = by_subject_[subject];
+    sum += value;
+    ++count;
+  }
+  double Mean() const {
+    double sum = 0;
+    for (const auto& [subject, entry] : by_subject_) sum += entry.first / entry.second;
+    return by_subject_.empty() ? std::numeric_limits<double>::quiet_NaN()
+                               : sum / static_cast<double>(by_subject_.size());
+  }
+
+ private:
+  std::map<std::string, std::pair<double, int>> by_subject_;
+};
+
+// Jobs that share a row.
+struct Group {
+  v1::Job first;
+  int jobs = 0;
+  SubjectMean mae, argmax, all_channels;
+  double within_5 = 0, within_10 = 0;  // weighted by windows
+  double windows = 0;
+  double latency_ms = 0;
+
+  void Add(const v1::Job& job) {
+    if (jobs++ == 0) first = job;
+    for (const auto& subject : Headline(job).subjects()) {
+      mae.Add(subject.subject(), subject.metrics().mae_bpm());
+      argmax.Add(subject.subject(), subject.metrics().mae_argmax_bpm());
+      all_channels.Add(subject.subject(), subject.metrics().mae_all_channels_bpm());
+    }
+    const v1::HeartRateMetrics& overall = Headline(job).overall();
+    const auto weight = static_cast<double>(overall.windows());
+    windows += weight;
+    within_5 += weight * overall.within_5_bpm();
+    within_10 += weight * overall.within_10_bpm();
+    latency_ms += job.result().cost().latency_ms();
+  }
+};
+
+std::string Within5Text(const Json& row) {
+  const Json& share = row.at("within_5_bpm");
+  return share.is_null() ? "-" : absl::StrFormat("%.0f%%", 100 * share.get<double>());
+}
+
+// `13812` is `13.8k`.
+std::string ParamsText(const Json& row) {
+  const Json& count = row.at("params");
+  if (count.is_null()) return "-";
+  const double value = count.get<double>();
+  if (value < 10000) return absl::StrFormat("%.0f", value);
+  if (value < 1e6) return absl::StrFormat("%.1fk", value / 1e3);
+  return absl::StrFormat("%.1fM", value / 1e6);
+}
+
+}  // namespace
+
+SweepResults Select(v1::Sweep sweep, std::vector<v1::Job> jobs) {
+  SweepResults results{std::move(sweep), std::move(jobs), {}};
+  std::map<Choice, std::pair<double, size_t>> best;  // error on validation, job
+  for (size_t i = 0; i < results.jobs.size(); ++i) {
+    const v1::Job& job = results.jobs[i];
+    results.selected.push_back(HasResult(job));
+    if (!HasResult(job) || !results.sweep.spec().has_select()) continue;
+    const double error = job.result().has_validation() ? job.result().validation().mae_bpm()
+                                                       : std::numeric_limits<double>::infinity();
+    const auto [at, is_first] = best.try_emplace(ChoiceOf(job), error, i);
+    if (is_first) continue;
+    if (error < at->second.first) {
+      results.selected[at->second.second] = false;
+      at->second = {error, i};
+    } else {
+      results.selected[i] = false;
+    }
+  }
+  return results;
+}
+
+absl::StatusOr<SweepResults> FetchResults(Client& client, const std::string& sweep) {
+  RETORT_ASSIGN_OR_RETURN(v1::Sweep found, client.GetSweep(sweep));
+  RETORT_ASSIGN_OR_RETURN(std::vector<v1::Job> jobs, client.ListJobs(sweep, {}, /*full=*/true));
+  return Select(std::move(found), std::move(jobs));
+}
+
+std::vector<Json> ResultRows(const SweepResults& results) {
+  std::vector<Json> rows;
+  for (size_t i = 0; i < results.jobs.size(); ++i) {
+    rows.push_back(ResultRow(results.jobs[i]));
+    rows.back()["selected"] = static_cast<bool>(results.selected[i]);
+  }
+  return rows;
+}
+
+std::vector<Json> GroupedRows(const SweepResults& results) {
+  // Groups stand in the order in which the sweep names them.
+  std::vector<Group> groups;
+  std::map<std::tuple<int, std::string, std::string, std::string>, size_t> index;
+  for (size_t i = 0; i < results.jobs.size(); ++i) {
+    if (!results.selected[i]) continue;
+    const v1::Job& job = results.jobs[i];
+    const auto key =
+        std::tuple(static_cast<int>(job.kind()), job.model(), job.method(), job.teacher());
+    const auto [at, is_new] = index.try_emplace(key, groups.size());
+    if (is_new) groups.emplace_back();
+    groups[at->second].Add(job);
+  }
+  std::vector<Json> rows;
+  for (const Group& group : groups) {
+    const v1::ModelCost& cost = group.first.result().cost();
+    rows.push_back(
+        {{"kind", KindName(group.first.kind())},
+         {"student", group.first.model()},
+         {"method", group.first.method()},
+         {"teacher", group.first.teacher().empty() ? Json(nullptr) : Json(group.first.teacher())},
+         {"jobs", group.jobs},
+         {"mae_bpm", Number(group.mae.Mean())},
+         {"mae_argmax_bpm", Number(group.argmax.Mean())},
+         {"mae_all_channels_bpm", Number(group.all_channels.Mean())},
+         {"within_5_bpm", Number(group.within_5 / group.windows)},
+         {"within_10_bpm", Number(group.within_10 / group.windows)},
+         {"params", cost.params()},
+         {"params_body", cost.params_body()},
+         {"macs", cost.macs()},
+         {"latency_ms", Number(group.latency_ms / group.jobs)}});
+  }
+  return rows;
+}
+
+const std::vector<Column>& GroupedColumns() {
+  static const auto& columns = *new std::vector<Column>{
+      {"kind", "kind", 0, {}},
+      {"student", "model", 0, {}},
+      {"method", "method", 0, {}},
+      {"teacher", "teacher", 0, {}},
+      {"jobs", "n", 0, {}},
+      {"mae_bpm", "MAE", 2, {}},
+      {"mae_argmax_bpm", "argmax", 2, {}},
+      {"within_5_bpm", "<=5", 0, Within5Text},
+      {"params", "params", 0, ParamsText},
+      {"latency_ms", "ms", 2, {}},
+  };
+  return columns;
+}
+
+std::string FloorsLine(const SweepResults& results) {
+  SubjectMean mean, fft;
+  bool any = false;
+  for (size_t i = 0; i < results.jobs.size(); ++i) {
+    if (!results.selected[i]) continue;
+    any = true;
+    for (const auto& subject : Headline(results.jobs[i]).subjects()) {
+      mean.Add(subject.subject(), subject.metrics().floor_mean_bpm());
+      fft.Add(subject.subject(), subject.metrics().floor_fft_bpm());
+    }
+  }
+  if (!any) return "";
+  return absl::StrFormat(
+      "MAE in BPM, mean over subjects (n: jobs). Floors on the same windows:\n"
+      "mean of the training set %s, strongest FFT peak %s.",
+      Fixed(mean.Mean(), 2), Fixed(fft.Mean(), 2));
+}
+
+std::string MissingLine(const SweepResults& results) {
+  std::map<std::string, int> others;
+  for (const v1::Job& job : results.jobs) {
+    if (job.state() != v1::JOB_STATE_SUCCEEDED) ++others[StateName(job.state())];
+  }
+  std::string line;
+  for (const auto& [state, count] : others) {
+    absl::StrAppend(&line, line.empty() ? "" : ", ", count, " ", state);
+  }
+  return line.empty() ? "" : absl::StrCat("Jobs without a result: ", line, ".");
+}
+
+void PrintReport(Context& context, const SweepResults& results) {
+  std::ostream& out = context.terminal.out;
+  const auto rows = GroupedRows(results);
+  if (!rows.empty()) {
+    out << TableText(rows, GroupedColumns(), context.terminal) << FloorsLine(results) << "\n";
+  }
+  if (const std::string missing = MissingLine(results); !missing.empty()) out << missing << "\n";
+  const auto methods = MethodRows(results);
+  if (!methods.ok()) {
+    context.terminal.err << "retort: comparison: " << MessageOf(methods.status()) << std::endl;
+  } else if (!methods->empty()) {
+    out << "\nEach method beside its scratch twins (gain: BPM saved, 95 % interval):\n"
+        << TableText(*methods, MethodColumns(), context.terminal);
+    std::map<std::string, bool> said;
+    for (const Json& row : *methods) {
+      if (row["reason"].is_string() && !said[row["reason"]]) {
+        said[row["reason"]] = true;
+        out << "  " << row["reason"].get<std::string>() << "\n";
+      }
+    }
+  }
+  const auto fits = FitRows(results, "params_body");
+  if (!fits.empty()) {
+    out << "\nError by parameters of the body, L = E + A * N^-alpha (95 % interval):\n"
+        << TableText(fits, FitColumns(), context.terminal);
+  }
+  out.flush();
+}
+
+}  // namespace retort

@@ -1,0 +1,39 @@
+// The coordinator's messages as rows of data. The keys are stable: programs read them.
+#ifndef RETORT_CLIENT_CLI_ROWS_H_
+#define RETORT_CLIENT_CLI_ROWS_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/cli/context.h"
+#include "retort/v1/resources.pb.h"
+
+namespace retort {
+
+// `running`, `succeeded`, …: an enumerator in lower case without its type's prefix; empty if unset.
+std::string StateName(v1::JobState state);
+std::string StateName(v1::SweepState state);
+std::string StateName(v1::WorkerState state);
+std::string CauseName(v1::FailureCause cause);
+// `teacher`, `student`.
+std::string KindName(v1::JobKind kind);
+// INVALID_ARGUMENT with the known states.
+absl::StatusOr<v1::JobState> ParseJobState(const std::string& name);
+
+// `2026-11-22T18:50:00Z`, or null if unset.
+Json TimeJson(const google::protobuf::Timestamp& time, bool is_set);
+
+Json SweepRow(const v1::Sweep& sweep);
+Json JobRow(const v1::Job& job);
+Json WorkerRow(const v1::Worker& worker);
+
+// A job with its result, as `retort results -o json` documents it; numbers of a job without a
+// result are null. `selected` is set by Select (results.h).
+Json ResultRow(const v1::Job& job);
+
+// One job whole: JobRow with its spec, failure, attempts, latest metrics and result.
+Json JobDetails(const v1::Job& job);
+
+}  // namespace retort
+
+#endif  // RETORT_CLIENT_CLI_ROWS_H_

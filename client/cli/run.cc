@@ -1,0 +1,109 @@
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "common/fields.h"
+
+namespace retort {
+namespace {
+
+const std::map<std::string, Format>& Formats() {
+  static const auto& formats = *new std::map<std::string, Format>{{"table", Format::kTable},
+                                                                  {"json", Format::kJson},
+                                                                  {"jsonl", Format::kJsonl},
+                                                                  {"csv", Format::kCsv}};
+  return formats;
+}
+
+bool IsLoopback(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.") ||
+         absl::StartsWith(address, "unix:");
+}
+
+void AddCommonOptions(CLI::App& app, Context& context) {
+  app.set_version_flag("--version", std::string("retort ") + RETORT_VERSION);
+  app.add_option("--coordinator", context.coordinator, "HOST:PORT of the coordinator")
+      ->envname("RETORT_COORDINATOR")
+      ->capture_default_str();
+  app.add_flag("--insecure", context.insecure,
+               "speak in clear with a coordinator on another machine")
+      ->envname("RETORT_INSECURE");
+  app.parse_complete_callback([&context] {
+    if (IsLoopback(context.coordinator) || context.insecure) return;
+    throw CLI::ValidationError("--coordinator",
+                               "'" + context.coordinator +
+                                   "' is another machine, and what is said goes in "
+                                   "clear; --insecure allows it");
+  });
+  app.add_option_function<std::string>(
+         "-o,--output",
+         [&context](const std::string& name) {
+           if (Formats().count(name) == 0) {
+             throw CLI::ValidationError(
+                 "--output",
+                 "'" + name + "' is no format; expected one of: table, json, jsonl, csv");
+           }
+           context.format = Formats().at(name);
+         },
+         "format of the data: table, json, jsonl or csv")
+      ->envname("RETORT_OUTPUT")
+      ->trigger_on_parse();
+}
+
+// What is wrong with the command itself, where CLI11 would only say that one is missing.
+std::string UnknownCommand(CLI::App* app, const std::vector<std::string>& args) {
+  for (const std::string& arg : args) {
+    const auto commands = app->get_subcommands({});
+    if (commands.empty() || absl::StartsWith(arg, "-")) return "";
+    std::vector<std::string> names;
+    CLI::App* found = nullptr;
+    for (CLI::App* command : commands) {
+      names.push_back(command->get_name());
+      if (command->get_name() == arg) found = command;
+    }
+    if (found == nullptr) return absl::StrCat("'", arg, "' is no command", Suggestion(arg, names));
+    app = found;
+  }
+  return "";
+}
+
+}  // namespace
+
+int RunCommandLine(std::vector<std::string> args, Context& context) {
+  CLI::App app("Runs sweeps of knowledge distillation, and says what they found.", "retort");
+  app.fallthrough();
+  app.require_subcommand(1);
+  AddCommonOptions(app, context);
+  AddLocalCommand(app, context);
+  AddSweepCommands(app, context);
+  AddJobCommands(app, context);
+  AddWorkerCommands(app, context);
+  AddResultsCommand(app, context);
+  AddFitCommand(app, context);
+  AddDataCommands(app, context);
+  AddQueryCommand(app, context);
+  app.footer(
+      "Exit codes: 0 done, 1 jobs failed, 2 usage, 3 not found, 4 unavailable, 5 timed out, "
+      "130 interrupted.");
+  const std::string unknown = UnknownCommand(&app, args);
+  std::reverse(args.begin(), args.end());  // as CLI11 takes them
+  try {
+    app.parse(args);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    std::ostringstream text, unused;
+    app.exit(asked, text, unused);
+    context.terminal.out << text.str();
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    context.terminal.err << "retort: " << (unknown.empty() ? error.what() : unknown)
+                         << "\nRun with --help for more information." << std::endl;
+    return kUsage;
+  }
+  return context.exit_code;
+}
+
+}  // namespace retort

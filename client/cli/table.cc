@@ -1,0 +1,181 @@
+#include "client/cli/table.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+namespace retort {
+namespace {
+
+constexpr size_t kNarrowest = 8;  // texts are not cut below this
+constexpr size_t kGap = 2;        // spaces between columns
+
+std::string CellText(const Json& row, const Column& column) {
+  if (column.text) return column.text(row);
+  const Json value = row.contains(column.key) ? row.at(column.key) : Json(nullptr);
+  if (value.is_null()) return "-";
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return Fixed(value.get<double>(), column.digits);
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  return value.dump();
+}
+
+bool IsNumeric(const std::vector<Json>& rows, const Column& column) {
+  bool any = false;
+  for (const Json& row : rows) {
+    if (!row.contains(column.key) || row.at(column.key).is_null()) continue;
+    if (!row.at(column.key).is_number()) return false;
+    any = true;
+  }
+  return any;
+}
+
+// The text within `width` characters.
+std::string Cut(const std::string& text, size_t width) {
+  if (ShownWidth(text) <= width) return text;
+  std::string out;
+  size_t shown = 0;
+  for (const char c : text) {
+    const bool begins = (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    if (begins && shown + 1 == width) break;
+    shown += begins;
+    out += c;
+  }
+  return out + "…";
+}
+
+// Takes from the widest text column, one character at a time, until a line fits.
+void Shrink(std::vector<size_t>& widths, const std::vector<bool>& numeric, size_t fit) {
+  size_t total = 0;
+  for (const size_t width : widths) total += width + kGap;
+  while (total > fit + kGap) {
+    size_t widest = widths.size();
+    for (size_t i = 0; i < widths.size(); ++i) {
+      if (numeric[i] || widths[i] <= kNarrowest) continue;
+      if (widest == widths.size() || widths[i] > widths[widest]) widest = i;
+    }
+    if (widest == widths.size()) return;
+    --widths[widest];
+    --total;
+  }
+}
+
+std::string CsvField(const Json& value) {
+  if (value.is_null()) return "";
+  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + "\"";
+}
+
+}  // namespace
+
+size_t ShownWidth(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
+}
+
+std::string TableText(const std::vector<Json>& rows, const std::vector<Column>& columns,
+                      const Terminal& terminal) {
+  std::vector<std::vector<std::string>> cells(rows.size());
+  std::vector<size_t> widths;
+  std::vector<bool> numeric;
+  for (const Column& column : columns) {
+    widths.push_back(ShownWidth(column.header));
+    numeric.push_back(IsNumeric(rows, column));
+  }
+  for (size_t r = 0; r < rows.size(); ++r) {
+    for (size_t c = 0; c < columns.size(); ++c) {
+      cells[r].push_back(Escaped(CellText(rows[r], columns[c])));
+      widths[c] = std::max(widths[c], ShownWidth(cells[r][c]));
+    }
+  }
+  if (terminal.out_is_terminal) Shrink(widths, numeric, static_cast<size_t>(terminal.width));
+
+  const auto line = [&](const auto& text_of) {
+    std::string out;
+    for (size_t c = 0; c < columns.size(); ++c) {
+      const std::string text = Cut(text_of(c), widths[c]);
+      const std::string pad(widths[c] - ShownWidth(text), ' ');
+      absl::StrAppend(&out, c == 0 ? "" : "  ", numeric[c] ? pad : "", text, numeric[c] ? "" : pad);
+    }
+    return out.substr(0, out.find_last_not_of(' ') + 1);
+  };
+  std::string head = line([&](size_t c) { return columns[c].header; });
+  if (terminal.colour) head = "\x1b[1m" + head + "\x1b[0m";
+  std::string out = head + "\n";
+  for (const auto& row : cells) {
+    absl::StrAppend(&out, line([&](size_t c) { return row[c]; }), "\n");
+  }
+  return out;
+}
+
+std::string CsvText(const std::vector<Json>& rows, const std::vector<std::string>& keys) {
+  std::vector<std::string> columns = keys;
+  if (!rows.empty()) {
+    columns.clear();
+    for (const auto& item : rows[0].items()) columns.push_back(item.key());
+  }
+  std::string out;
+  const auto line = [&](const auto& field_of) {
+    for (size_t c = 0; c < columns.size(); ++c) {
+      absl::StrAppend(&out, c == 0 ? "" : ",", CsvField(field_of(columns[c])));
+    }
+    out += "\r\n";
+  };
+  line([](const std::string& key) { return Json(key); });
+  for (const Json& row : rows) {
+    line([&](const std::string& key) { return row.contains(key) ? row.at(key) : Json(nullptr); });
+  }
+  return out;
+}
+
+void EmitRows(Context& context, const std::vector<Json>& rows, const std::vector<Column>& columns) {
+  std::ostream& out = context.terminal.out;
+  switch (context.format) {
+    case Format::kTable:
+      out << TableText(rows, columns, context.terminal);
+      break;
+    case Format::kJson:
+      out << Json(rows).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+      break;
+    case Format::kJsonl:
+      for (const Json& row : rows) {
+        out << row.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+      }
+      break;
+    case Format::kCsv: {
+      std::vector<std::string> keys;
+      for (const Column& column : columns) keys.push_back(column.key);
+      out << CsvText(rows, keys);
+      break;
+    }
+  }
+  out.flush();
+}
+
+void EmitObject(Context& context, const Json& object) {
+  std::ostream& out = context.terminal.out;
+  if (context.format == Format::kCsv) {
+    out << CsvText({object}, {});
+  } else if (context.format != Format::kTable) {
+    const int indent = context.format == Format::kJson ? 2 : -1;
+    out << object.dump(indent, ' ', false, Json::error_handler_t::replace) << "\n";
+  } else {
+    size_t widest = 0;
+    for (const auto& item : object.items()) widest = std::max(widest, item.key().size());
+    for (const auto& item : object.items()) {
+      const std::string pad(widest - item.key().size(), ' ');
+      const std::string text = item.value().is_string() ? item.value().get<std::string>()
+                               : item.value().is_null() ? "-"
+                                                        : item.value().dump();
+      out << item.key() << pad << "  " << Escaped(text) << "\n";
+    }
+  }
+  out.flush();
+}
+
+}  // namespace retort

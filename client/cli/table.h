@@ -1,0 +1,43 @@
+// Rows of data as a table for people, or as JSON or CSV for programs.
+#ifndef RETORT_CLIENT_CLI_TABLE_H_
+#define RETORT_CLIENT_CLI_TABLE_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "client/cli/context.h"
+
+namespace retort {
+
+// A column of a table, of the value at `key` of each row.
+struct Column {
+  std::string key;
+  std::string header;
+  int digits = 0;  // behind the point of a number
+  // Other text, made of the whole row; without it numbers, strings and null (`-`) are written as
+  // they are.
+  std::function<std::string(const Json& row)> text;
+};
+
+// The rows (objects) as a table: columns as wide as needed, numbers to the right. On a terminal the
+// widest texts are cut with `…` until a line fits its width; elsewhere nothing is cut.
+std::string TableText(const std::vector<Json>& rows, const std::vector<Column>& columns,
+                      const Terminal& terminal);
+
+// The rows as CSV (RFC 4180): one column per key of the first row; what is nested is JSON in a
+// field, null is empty. `keys` names the columns where there may be no row.
+std::string CsvText(const std::vector<Json>& rows, const std::vector<std::string>& keys);
+
+// Writes rows in the context's format: a table, a JSON array, JSON lines, or CSV.
+void EmitRows(Context& context, const std::vector<Json>& rows, const std::vector<Column>& columns);
+
+// Writes one object: JSON, or lines `key: value`.
+void EmitObject(Context& context, const Json& object);
+
+// Number of characters that a terminal shows for UTF-8 text (code points; wide ones are not used).
+size_t ShownWidth(const std::string& text);
+
+}  // namespace retort
+
+#endif  // RETORT_CLIENT_CLI_TABLE_H_
