@@ -225,9 +225,9 @@ void WarnOfData(const LossTable& table, Fit& fit) {
   if (sizes < 4) {
     warn(WarningKind::kFewSizes,
          absl::StrCat("only ", sizes, " distinct sizes for ", fit.parameters.size(),
-                      " parameters: the curve passes through the points whatever the law is, R2 "
-                      "says nothing, and the "
-                      "floor E rests on the form alone; run 4 sizes or more"));
+                      " parameters: nothing is left to test the law by, so R2 says nothing and the "
+                      "floor E rests on the "
+                      "form alone; run 4 sizes or more"));
   }
   if (!table.dropped_subjects().empty()) {
     warn(WarningKind::kDroppedSubjects,
