@@ -71,16 +71,24 @@ std::string NumericFingerprint(int threads) {
 }
 
 void SetUpThreads(int threads) {
-  at::set_num_threads(threads);
+  SetThreads(threads);
   at::set_num_interop_threads(1);
 }
 
-void SetThreads(int threads) { at::set_num_threads(threads); }
+void SetThreads(int threads) {
+  at::set_num_threads(threads);
+  // OpenBLAS on its own threads does not hear of LibTorch's number.
+  using SetNumber = void (*)(int);
+  if (const auto set = reinterpret_cast<SetNumber>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+      set != nullptr) {
+    set(threads);
+  }
+}
 
 std::string SlowBlasWarning() {
   torch::NoGradGuard no_grad;
   const int threads = at::get_num_threads();
-  at::set_num_threads(1);
+  SetThreads(1);
   constexpr int kSize = 256;
   const torch::Tensor a = torch::ones({kSize, kSize});
   torch::mm(a, a);
@@ -91,7 +99,7 @@ std::string SlowBlasWarning() {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     best_s = std::min(best_s, took.count());
   }
-  at::set_num_threads(threads);
+  SetThreads(threads);
   const double gflops = 2.0 * kSize * kSize * kSize / best_s / 1e9;
   if (gflops >= SlowGflops()) return "";
   char text[256];
