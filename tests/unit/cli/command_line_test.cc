@@ -1,0 +1,222 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "client/cli/commands.h"
+#include "tests/unit/sdk/fake_coordinator.h"
+
+namespace retort {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// What a command line did.
+struct Ran {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+class CommandLineTest : public ::testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Ran Run(std::vector<std::string> args) {
+    std::ostringstream out, err;
+    Context context{.terminal = Terminal{out, err}, .coordinator = fake_.address()};
+    const int code = RunCommandLine(std::move(args), context);
+    return {code, out.str(), err.str()};
+  }
+
+  std::string Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ + "/" + name, std::ios::binary) << text;
+    return folder_ + "/" + name;
+  }
+  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+
+  // A sweep file beside a synthetic dataset of six subjects.
+  std::string WriteSweep(const std::string& rest = "") {
+    const Ran made = Run(
+        {"data", "synth", "--out", Path("lab.safetensors"), "--subjects", "6", "--minutes", "0.5"});
+    EXPECT_EQ(made.code, 0) << made.err;
+    return Write("sweep.yaml",
+                 "name: small\ndatasets: {lab: {path: lab.safetensors}}\nsplit: {kfold: 3}\n"
+                 "students: [{resnet1d: 4/4}]\nmethods: [scratch]\n" +
+                     rest);
+  }
+
+  FakeCoordinator fake_;
+  const std::string folder_ = ::testing::TempDir() + "cli_" +
+                              ::testing::UnitTest::GetInstance()->current_test_info()->name();
+};
+
+TEST_F(CommandLineTest, UsageErrorsEndWithTwoAndSayWhatWouldBeRight) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{}, "subcommand"},
+      {{"swep"}, "did you mean 'sweep'"},
+      {{"sweep", "submitt"}, "did you mean 'submit'"},
+      {{"sweep", "submit"}, "FILE is required"},
+      {{"sweep", "list", "-o", "xml"}, "'xml' is no format; expected one of: table"},
+      {{"sweep", "wait", "a", "--timeout", "soon"}, "'soon'; expected a duration"},
+      {{"job", "list", "--state", "runing"}, "did you mean 'running'"},
+      {{"job", "retry"}, "--sweep"},
+      {{"fit", "a", "--size", "weight"}, "weight"},
+      {{"data", "prepare", "ieee", "--from", "x", "--out", "y"}, "ieee"},
+      {{"data", "prepare", "ieee-spc-2015", "--from", "x", "--out", "y", "--filter", "best"},
+       "best"},
+      {{"data", "synth", "--out", "/nonexistent/x", "--subjects", "0"}, "subjects"},
+      {{"sweep", "list", "--coordinator", "10.1.1.1:7641"}, "--insecure"},
+      {{"query", "DROP TABLE jobs"}, "only SELECT"},
+  };
+  for (const auto& [args, fragment] : cases) {
+    const Ran ran = Run(args);
+    EXPECT_EQ(ran.code, kUsage) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr(fragment));
+    EXPECT_EQ(ran.out, "");
+  }
+}
+
+TEST_F(CommandLineTest, BadSweepFilesEndWithTwoAndLeaveNothingBehind) {
+  const std::string good = WriteSweep();
+  const std::string cases[] = {
+      WriteSweep("trian: {epochs: 3}\n"),
+      Path("none.yaml"),
+      Write("empty.yaml", ""),
+      Write("missing.yaml",
+            "name: a\ndatasets: {lab: {path: no.safetensors}}\n"
+            "split: {kfold: 3}\nstudents: [{resnet1d: 4/4}]\nmethods: [scratch]\n"),
+  };
+  for (const std::string& file : cases) {
+    for (const std::vector<std::string>& args :
+         {std::vector<std::string>{"sweep", "submit", file},
+          std::vector<std::string>{"local", file, "--folder", Path("state")}}) {
+      const Ran ran = Run(args);
+      EXPECT_EQ(ran.code, kUsage) << ran.err;
+      EXPECT_THAT(ran.err, HasSubstr(file));
+      EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(Path("state")));
+  EXPECT_TRUE(fake_.created.empty());
+  EXPECT_TRUE(fake_.artifacts.empty());
+}
+
+TEST_F(CommandLineTest, DamagedDataEndsWithTwoAndWritesNothing) {
+  const std::string file = WriteSweep();
+  std::filesystem::resize_file(Path("lab.safetensors"), 500);
+  const Ran submit = Run({"sweep", "submit", file});
+  EXPECT_EQ(submit.code, kUsage);
+  EXPECT_THAT(submit.err, AllOf(HasSubstr("datasets.lab.path"), HasSubstr("lab.safetensors")));
+  const Ran show = Run({"data", "show", Path("lab.safetensors")});
+  EXPECT_EQ(show.code, kUsage);
+  EXPECT_THAT(show.err, HasSubstr("lab.safetensors"));
+
+  Write("DATA_01_TYPE01.mat", "MATLAB 5.0 MAT-file, cut short");
+  Write("DATA_01_TYPE01_BPMtrace.mat", "MATLAB 5.0 MAT-file, cut short");
+  const Ran prepare = Run(
+      {"data", "prepare", "ieee-spc-2015", "--from", folder_, "--out", Path("out.safetensors")});
+  EXPECT_EQ(prepare.code, kUsage);
+  EXPECT_THAT(prepare.err, HasSubstr("DATA_01_TYPE01"));
+  EXPECT_FALSE(std::filesystem::exists(Path("out.safetensors")));
+}
+
+TEST_F(CommandLineTest, SubmitsASweepOrOnlyTellsWhatItWouldRun) {
+  const std::string file = WriteSweep();
+  const Ran dry = Run({"sweep", "submit", file, "--dry-run", "-o", "json"});
+  ASSERT_EQ(dry.code, 0) << dry.err;
+  EXPECT_EQ(Json::parse(dry.out)["new_jobs"], 5);
+  EXPECT_TRUE(fake_.sweeps.empty());
+  EXPECT_TRUE(fake_.artifacts.empty());
+
+  const Ran submit = Run({"sweep", "submit", file, "-o", "json"});
+  ASSERT_EQ(submit.code, 0) << submit.err;
+  EXPECT_EQ(Json::parse(submit.out)["sweep"], "small");
+  EXPECT_EQ(fake_.artifacts.size(), 1u);
+  ASSERT_EQ(fake_.created.size(), 2u);
+  EXPECT_EQ(fake_.created[1].spec().students(0).resnet1d().base(), 4);
+}
+
+TEST_F(CommandLineTest, ExitCodesTellWhatHappened) {
+  EXPECT_EQ(Run({"sweep", "show", "none"}).code, kNotFound);
+  EXPECT_EQ(Run({"results", "none"}).code, kNotFound);
+  v1::Sweep& sweep = fake_.sweeps["a"];
+  sweep.set_name("sweeps/a");
+  sweep.set_state(v1::SWEEP_STATE_ACTIVE);
+  EXPECT_EQ(Run({"sweep", "wait", "a", "--timeout", "300ms"}).code, kTimedOut);
+  sweep.set_state(v1::SWEEP_STATE_DONE);
+  EXPECT_EQ(Run({"sweep", "wait", "a"}).code, kDone);
+  sweep.mutable_counts()->set_failed(1);
+  EXPECT_EQ(Run({"sweep", "wait", "a"}).code, kJobsFailed);
+  fake_.Kill();
+  const Ran away = Run({"sweep", "list"});
+  EXPECT_EQ(away.code, kUnavailable);
+  EXPECT_THAT(away.err, AllOf(HasSubstr(fake_.address()), HasSubstr("--coordinator")));
+}
+
+TEST_F(CommandLineTest, ResultsListEveryJobAsJsonAndCsv) {
+  fake_.sweeps["a"].set_name("sweeps/a");
+  for (int seed = 0; seed < 4; ++seed) {
+    fake_.jobs.push_back(SucceededJob("resnet1d-4/4", Scratch(), "", seed, 0, 5));
+  }
+  const Ran json = Run({"results", "a", "-o", "json"});
+  ASSERT_EQ(json.code, 0) << json.err;
+  const Json rows = Json::parse(json.out);
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[3]["seed"], 3);
+  EXPECT_EQ(rows[0]["job"].get<std::string>().size(), 64u);
+  const Ran csv = Run({"results", "a", "-o", "csv"});
+  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 5);
+  EXPECT_THAT(Run({"results", "a"}).out, HasSubstr("resnet1d-4/4"));
+  EXPECT_THAT(Run({"results", "a", "--each"}).out, HasSubstr("succeeded"));
+  const Ran fit = Run({"fit", "a"});
+  EXPECT_EQ(fit.code, kUsage);
+  EXPECT_THAT(fit.err, HasSubstr("three sizes"));
+}
+
+TEST_F(CommandLineTest, LogsShowControlCharactersEscaped) {
+  fake_.jobs.push_back(SucceededJob("resnet1d-4/4", Scratch(), "", 0, 0, 5));
+  fake_.log = "epoch 1\n\x1b[2Jgone\n";
+  const std::string id = fake_.jobs[0].name().substr(5);
+  const Ran ran = Run({"job", "logs", id.substr(0, 8)});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "epoch 1\n\\x1b[2Jgone\n");
+  EXPECT_EQ(Run({"job", "logs", "ffffff"}).code, kNotFound);
+}
+
+TEST_F(CommandLineTest, RetriesFailedJobsOfASweep) {
+  const Ran ran = Run({"job", "retry", "--sweep", "a", "--state", "failed,skipped", "-o", "json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(Json::parse(ran.out)["changed"], 2);
+  ASSERT_EQ(fake_.retried.size(), 1u);
+  EXPECT_EQ(fake_.retried[0].sweep(), "sweeps/a");
+}
+
+TEST_F(CommandLineTest, QueriesComeAsTheyAreAskedFor) {
+  const Ran csv = Run({"query", "SELECT 1", "-o", "csv"});
+  EXPECT_EQ(csv.out, "n,text\r\n42,\"a,\"\"b\"\"\x1b[31m\"\r\n,0.5\r\n");
+  const Ran table = Run({"query", "SELECT 1"});
+  EXPECT_THAT(table.out, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(CommandLineTest, HelpEndsWithZeroOnStandardOutput) {
+  const Ran ran = Run({"sweep", "submit", "--help"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("--dry-run"));
+  EXPECT_EQ(ran.err, "");
+}
+
+TEST_F(CommandLineTest, FlagsBeatTheEnvironment) {
+  ASSERT_EQ(setenv("RETORT_COORDINATOR", "127.0.0.1:1", 1), 0);
+  EXPECT_EQ(Run({"worker", "list"}).code, kUnavailable);
+  EXPECT_EQ(Run({"worker", "list", "--coordinator", fake_.address()}).code, kDone);
+  unsetenv("RETORT_COORDINATOR");
+}
+
+}  // namespace
+}  // namespace retort
