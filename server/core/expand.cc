@@ -336,8 +336,13 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
   std::optional<JobId> teacher;
   if (needs_teacher) {
     // Of the same dataset, seed and fold: another fold's teacher has seen this one's test subjects.
-    teacher =
-        teacher_ids_.at(std::tuple(choice.train_on, choice.teacher, Seed(choice), fold.number));
+    const auto trained =
+        teacher_ids_.find(std::tuple(choice.train_on, choice.teacher, Seed(choice), fold.number));
+    if (trained == teacher_ids_.end()) {
+      return absl::InternalError(absl::StrCat("no job trains ", parts.teacher->name, " for ",
+                                              student.label, " in fold ", fold.number));
+    }
+    teacher = trained->second;
     spec.set_teacher_job(teacher->hex());
     *spec.mutable_teacher_model() = parts.teacher->model;
   }

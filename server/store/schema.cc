@@ -1,0 +1,134 @@
+#include "server/store/schema.h"
+
+namespace retort::store {
+namespace {
+
+// Inside, jobs, sweeps and workers have small integer keys; a job's 32-byte id stands in one unique
+// index. What changes often lies apart from what is large and never changes. Times are milliseconds
+// since 1970; 0 is never.
+constexpr std::string_view kVersion1 = R"sql(
+CREATE TABLE sweep_rows (
+  key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, priority INTEGER NOT NULL, jobs INTEGER NOT NULL,
+  create_ms INTEGER NOT NULL, budget_device_s REAL NOT NULL, budget_wall_ms INTEGER NOT NULL,
+  budget_cancel INTEGER NOT NULL,
+  state INTEGER NOT NULL, reason TEXT NOT NULL, end_ms INTEGER NOT NULL,
+  blocked INTEGER NOT NULL, queued INTEGER NOT NULL, leased INTEGER NOT NULL, running INTEGER NOT NULL,
+  succeeded INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, cancelled INTEGER NOT NULL,
+  known INTEGER NOT NULL, cost_open REAL NOT NULL, cost_done REAL NOT NULL, done_s REAL NOT NULL,
+  device_s REAL NOT NULL, budget_spent INTEGER NOT NULL
+) STRICT;
+CREATE TABLE sweep_specs (key INTEGER PRIMARY KEY REFERENCES sweep_rows, spec BLOB NOT NULL) STRICT;
+CREATE TABLE worker_rows (
+  key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, host TEXT NOT NULL, version TEXT NOT NULL,
+  slots BLOB NOT NULL, slot_count INTEGER NOT NULL, incarnation INTEGER NOT NULL, state INTEGER NOT NULL,
+  reason TEXT NOT NULL, away INTEGER NOT NULL, seen_ms INTEGER NOT NULL, succeeded INTEGER NOT NULL,
+  failed INTEGER NOT NULL, streak TEXT NOT NULL, streak_ms INTEGER NOT NULL, last_success_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE job_rows (
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, teacher INTEGER REFERENCES job_rows, kind INTEGER NOT NULL,
+  cost REAL NOT NULL, create_ms INTEGER NOT NULL,
+  state INTEGER NOT NULL, cause INTEGER NOT NULL, lost INTEGER NOT NULL, crashed INTEGER NOT NULL,
+  artifact INTEGER NOT NULL, attempt INTEGER NOT NULL, worker INTEGER REFERENCES worker_rows,
+  lost_on_1 INTEGER NOT NULL, lost_on_2 INTEGER NOT NULL, lost_on_3 INTEGER NOT NULL,
+  points INTEGER NOT NULL, lease_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX live_jobs ON job_rows(worker) WHERE state IN (3, 4);
+CREATE TABLE job_specs (
+  key INTEGER PRIMARY KEY REFERENCES job_rows, spec BLOB NOT NULL, model TEXT NOT NULL, method TEXT NOT NULL,
+  teacher TEXT NOT NULL, seed INTEGER NOT NULL, fold INTEGER NOT NULL, epochs INTEGER NOT NULL
+) STRICT;
+CREATE TABLE members (
+  sweep INTEGER NOT NULL REFERENCES sweep_rows, position INTEGER NOT NULL, job INTEGER NOT NULL REFERENCES job_rows,
+  PRIMARY KEY (sweep, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE attempt_rows (
+  job INTEGER NOT NULL REFERENCES job_rows, number INTEGER NOT NULL, worker INTEGER NOT NULL REFERENCES worker_rows,
+  lease_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, device_s REAL NOT NULL,
+  cause INTEGER NOT NULL, message TEXT NOT NULL,
+  PRIMARY KEY (job, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE result_rows (
+  job INTEGER PRIMARY KEY REFERENCES job_rows, attempt INTEGER NOT NULL, weights BLOB NOT NULL,
+  weights_size INTEGER NOT NULL, result BLOB NOT NULL,
+  mae_bpm REAL, mae_argmax_bpm REAL, mae_expectation_bpm REAL, mae_all_channels_bpm REAL, rmse_bpm REAL,
+  bias_bpm REAL, loa_low_bpm REAL, loa_high_bpm REAL, p90_bpm REAL, within_5_bpm REAL, within_10_bpm REAL,
+  pearson_r REAL, cross_entropy REAL, calibration_error REAL, floor_mean_bpm REAL, floor_fft_bpm REAL,
+  worst_subject_mae_bpm REAL, val_mae_bpm REAL, params INTEGER, params_body INTEGER, macs INTEGER,
+  size_bytes INTEGER, peak_activation_bytes INTEGER, latency_ms REAL, latency_p95_ms REAL, latency_machine TEXT,
+  epochs INTEGER, kept_epoch INTEGER, train_s REAL, samples_per_s REAL, numeric_fingerprint TEXT
+) STRICT;
+CREATE TABLE series_names (series INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+-- A value that is null is NaN.
+CREATE TABLE point_rows (
+  job INTEGER NOT NULL REFERENCES job_rows, series INTEGER NOT NULL REFERENCES series_names,
+  step INTEGER NOT NULL, value REAL, unix_ms INTEGER NOT NULL,
+  PRIMARY KEY (job, series, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE latest_points (
+  job INTEGER NOT NULL REFERENCES job_rows, series INTEGER NOT NULL REFERENCES series_names,
+  step INTEGER NOT NULL, value REAL, unix_ms INTEGER NOT NULL,
+  PRIMARY KEY (job, series)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE requests (
+  id TEXT PRIMARY KEY, method TEXT NOT NULL, sweep INTEGER NOT NULL, worker INTEGER NOT NULL,
+  changed INTEGER NOT NULL, time_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_state_words (state INTEGER PRIMARY KEY, word TEXT NOT NULL) STRICT;
+INSERT INTO job_state_words VALUES (1, 'blocked'), (2, 'queued'), (3, 'leased'), (4, 'running'), (5, 'succeeded'),
+  (6, 'failed'), (7, 'skipped'), (8, 'cancelled');
+CREATE TABLE cause_words (cause INTEGER PRIMARY KEY, word TEXT NOT NULL) STRICT;
+INSERT INTO cause_words VALUES (1, 'LOST'), (2, 'PREEMPTED'), (3, 'CRASHED'), (4, 'OUT_OF_MEMORY'), (5, 'ARTIFACT'),
+  (6, 'NUMERIC'), (7, 'TIMEOUT'), (8, 'INVALID');
+
+CREATE VIEW sweeps AS SELECT name AS sweep,
+  CASE state WHEN 1 THEN 'expanding' WHEN 2 THEN 'active' WHEN 3 THEN 'paused' WHEN 4 THEN 'done'
+    ELSE 'cancelled' END AS state,
+  reason, priority, jobs, blocked, queued, leased, running, succeeded, failed, skipped, cancelled, known AS known_jobs,
+  device_s, create_ms, nullif(end_ms, 0) AS end_ms FROM sweep_rows;
+CREATE VIEW jobs AS SELECT s.name AS sweep, m.position, lower(hex(j.id)) AS job, w.word AS state,
+  CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.model, d.method, nullif(d.teacher, '') AS teacher,
+  d.seed, d.fold, d.epochs, j.attempt, k.name AS worker, c.word AS failure, lower(hex(t.id)) AS teacher_job,
+  j.cost AS expected_cost, j.create_ms, nullif(j.start_ms, 0) AS start_ms, nullif(j.end_ms, 0) AS end_ms
+  FROM members m JOIN sweep_rows s ON s.key = m.sweep JOIN job_rows j ON j.key = m.job
+  JOIN job_specs d ON d.key = j.key JOIN job_state_words w ON w.state = j.state
+  LEFT JOIN worker_rows k ON k.key = j.worker LEFT JOIN cause_words c ON c.cause = j.cause
+  LEFT JOIN job_rows t ON t.key = j.teacher;
+CREATE VIEW attempts AS SELECT lower(hex(j.id)) AS job, a.number AS attempt, k.name AS worker, a.lease_ms,
+  nullif(a.start_ms, 0) AS start_ms, nullif(a.end_ms, 0) AS end_ms, a.device_s, c.word AS failure, a.message
+  FROM attempt_rows a JOIN job_rows j ON j.key = a.job JOIN worker_rows k ON k.key = a.worker
+  LEFT JOIN cause_words c ON c.cause = a.cause;
+CREATE VIEW results AS SELECT s.name AS sweep, lower(hex(j.id)) AS job, w.word AS state,
+  CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.method, nullif(d.teacher, '') AS teacher,
+  d.model AS student, d.seed, d.fold, r.mae_bpm, r.mae_argmax_bpm, r.mae_expectation_bpm, r.mae_all_channels_bpm,
+  r.rmse_bpm, r.bias_bpm, r.loa_low_bpm, r.loa_high_bpm, r.p90_bpm, r.within_5_bpm, r.within_10_bpm, r.pearson_r,
+  r.cross_entropy, r.calibration_error, r.floor_mean_bpm, r.floor_fft_bpm, r.worst_subject_mae_bpm, r.val_mae_bpm,
+  r.params, r.params_body, r.macs, r.size_bytes, r.peak_activation_bytes, r.latency_ms, r.latency_p95_ms,
+  r.latency_machine, r.epochs, r.kept_epoch, r.train_s, r.samples_per_s, r.numeric_fingerprint,
+  lower(hex(r.weights)) AS weights, r.attempt
+  FROM result_rows r JOIN job_rows j ON j.key = r.job JOIN job_specs d ON d.key = r.job
+  JOIN job_state_words w ON w.state = j.state JOIN members m ON m.job = r.job JOIN sweep_rows s ON s.key = m.sweep;
+CREATE VIEW metrics AS SELECT lower(hex(j.id)) AS job, n.name AS series, p.step, p.value, p.unix_ms
+  FROM point_rows p JOIN job_rows j ON j.key = p.job JOIN series_names n ON n.series = p.series;
+CREATE VIEW workers AS SELECT name AS worker, CASE WHEN away THEN 'away' WHEN state = 2 THEN 'draining'
+  WHEN state = 3 THEN 'quarantined' ELSE 'active' END AS state,
+  reason, host, version, slot_count AS slots, succeeded, failed, seen_ms FROM worker_rows;
+CREATE INDEX members_of_job ON members(job);
+)sql";
+
+}  // namespace
+
+const std::vector<std::string_view>& Migrations() {
+  static const std::vector<std::string_view> kMigrations = {kVersion1};
+  return kMigrations;
+}
+
+const std::vector<std::string_view>& QueryableTables() {
+  static const std::vector<std::string_view> kTables = {
+      "sweep_rows",   "worker_rows",     "job_rows",     "job_specs",  "members",
+      "attempt_rows", "result_rows",     "series_names", "point_rows", "latest_points",
+      "cause_words",  "job_state_words", "sweeps",       "jobs",       "attempts",
+      "results",      "metrics",         "workers"};
+  return kTables;
+}
+
+}  // namespace retort::store
