@@ -14,10 +14,34 @@ namespace {
 
 constexpr size_t kMostFailureBytes = 4096;  // limit of Failure.message
 
+// Bytes of the UTF-8 character that begins `text`; 0 if none does.
+size_t CharacterBytes(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const size_t size = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  if (size == 0 || lead > 0xf4 || size > text.size()) return 0;
+  for (size_t i = 1; i < size; ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return 0;
+  }
+  return size;
+}
+
+// The text's beginning as what a proto string may hold: a single wrong byte in a message would make
+// the coordinator refuse the whole Sync, again and again.
+std::string CleanText(std::string_view text, size_t most_bytes) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t size = CharacterBytes(text);
+    if (out.size() + std::max<size_t>(1, size) > most_bytes) break;
+    out += size == 0 ? std::string_view("?") : text.substr(0, size);
+    text.remove_prefix(std::max<size_t>(1, size));
+  }
+  return out;
+}
+
 v1::Failure MakeFailure(v1::FailureCause cause, const std::string& message) {
   v1::Failure failure;
   failure.set_cause(cause);
-  failure.set_message(message.substr(0, kMostFailureBytes));
+  failure.set_message(CleanText(message, kMostFailureBytes));
   return failure;
 }
 

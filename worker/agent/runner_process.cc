@@ -27,6 +27,7 @@ constexpr int kEventFd = 4;
 // The agent's descriptors lie above those of the runner, so that placing one never overwrites
 // another that is still to be placed.
 constexpr int kFirstOwnFd = 10;
+constexpr size_t kMostSeriesBytes = 64;
 
 struct Pipe {
   UniqueFd read;
@@ -132,6 +133,14 @@ class SpawnPlan {
   posix_spawnattr_t attributes_;
 };
 
+// What the coordinator takes as the name of a series; it would refuse a whole batch with another.
+bool IsSeriesName(std::string_view name) {
+  return !name.empty() && name.size() <= kMostSeriesBytes &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+         });
+}
+
 std::string Describe(int wait_status) {
   if (!WIFSIGNALED(wait_status)) {
     return absl::StrCat("exit status ", WEXITSTATUS(wait_status));
@@ -228,6 +237,12 @@ absl::StatusOr<v1::RunnerEvent> ParseEvent(std::string_view line) {
   options.ignore_unknown_fields = true;  // a newer runner may say more
   const auto status =
       google::protobuf::util::JsonStringToMessage({line.data(), line.size()}, &event, options);
+  for (const v1::MetricPoint& point : event.progress().points()) {
+    if (IsSeriesName(point.series())) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("progress.points.series: '", absl::CEscape(point.series()), "'; must be 1 to ",
+                     kMostSeriesBytes, " characters of [a-z0-9_.]"));
+  }
   if (status.ok() && event.event_case() != v1::RunnerEvent::EVENT_NOT_SET) return event;
   const std::string_view begin = line.substr(0, 200);
   return absl::InvalidArgumentError(

@@ -74,7 +74,8 @@ class RunnerProcess {
 
 // The line of a message in the runner protocol, with its newline.
 absl::StatusOr<std::string> ToLine(const google::protobuf::Message& message);
-// INVALID_ARGUMENT: not the JSON of an event; shows the line's beginning.
+// INVALID_ARGUMENT: not the JSON of an event, shows the line's beginning; or a series has a name
+// that the coordinator does not take.
 absl::StatusOr<v1::RunnerEvent> ParseEvent(std::string_view line);
 
 }  // namespace retort

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/files.h"
 #include "common/log.h"
 #include "common/status.h"
 
@@ -28,10 +30,23 @@ RunnerCommandLine CommandOf(const WorkerOptions& options) {
   return command;
 }
 
-AgentOptions AgentOptionsOf(const WorkerOptions& options, Now now) {
+// Larger than at every earlier start, even if the machine's clock was set back since.
+absl::StatusOr<int64_t> NextIncarnation(const std::string& folder, Now now) {
+  const std::string path = folder + "/incarnation";
+  int64_t incarnation = absl::ToUnixMillis(now.wall);
+  const auto last = ReadFile(path);
+  int64_t number = 0;
+  if (last.ok() && absl::SimpleAtoi(*last, &number)) {
+    incarnation = std::max(incarnation, number + 1);
+  }
+  RETORT_RETURN_IF_ERROR(WriteFileAtomically(path, std::to_string(incarnation)));
+  return incarnation;
+}
+
+AgentOptions AgentOptionsOf(const WorkerOptions& options, int64_t incarnation, Now now) {
   AgentOptions agent;
   agent.worker = options.id;
-  agent.incarnation = absl::ToUnixMillis(now.wall);
+  agent.incarnation = incarnation;
   agent.host = options.host;
   agent.version = options.version;
   agent.threads = options.threads;
@@ -58,15 +73,18 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(const WorkerOptions& opti
                           DiskSpool::Create(options.folder + "/attempts", options.spool));
   RETORT_ASSIGN_OR_RETURN(
       auto cache, ArtifactCache::Create(options.folder + "/artifacts", options.cache_bytes));
-  return std::unique_ptr<Worker>(new Worker(options, clock, std::move(spool), std::move(cache)));
+  RETORT_ASSIGN_OR_RETURN(const int64_t incarnation, NextIncarnation(options.folder, clock.Read()));
+  return std::unique_ptr<Worker>(
+      new Worker(options, incarnation, clock, std::move(spool), std::move(cache)));
 }
 
-Worker::Worker(const WorkerOptions& options, Clock& clock, DiskSpool spool,
+Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, DiskSpool spool,
                std::unique_ptr<ArtifactCache> cache)
     : clock_(clock),
       spool_(std::move(spool)),
       cache_(std::move(cache)),
-      remote_(PlainChannel(options.coordinator)) {
+      channel_(PlainChannel(options.coordinator)),
+      remote_(channel_) {
   ProcessPool::Answers runners;
   runners.event = [this](int slot, const v1::RunnerEvent& event) {
     agent_->OnRunnerEvent(slot, event, clock_.Read());
@@ -104,11 +122,11 @@ Worker::Worker(const WorkerOptions& options, Clock& clock, DiskSpool spool,
   answers.log_ack = [this](const v1::LogAck& ack) { agent_->OnLogAck(ack, clock_.Read()); };
   answers.logs_broken = [this] { agent_->OnLogsBroken(clock_.Read()); };
   client_ = std::make_unique<GrpcCoordinatorClient>(
-      PlainChannel(options.coordinator),
-      [this](std::function<void()> task) { loop_.Post(std::move(task)); }, std::move(answers));
+      channel_, [this](std::function<void()> task) { loop_.Post(std::move(task)); },
+      std::move(answers));
 
-  agent_ = std::make_unique<Agent>(AgentOptionsOf(options, clock_.Read()), *client_, *pool_,
-                                   *mover_, spool_);
+  agent_ = std::make_unique<Agent>(AgentOptionsOf(options, incarnation, clock_.Read()), *client_,
+                                   *pool_, *mover_, spool_);
   spdlog::info("worker {}: {} slots of {} threads, coordinator {}", options.id, options.slots,
                options.threads, options.coordinator);
 }

@@ -45,7 +45,7 @@ class Worker {
   absl::Status Run(int signal_fd);
 
  private:
-  Worker(const WorkerOptions& options, Clock& clock, DiskSpool spool,
+  Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, DiskSpool spool,
          std::unique_ptr<ArtifactCache> cache);
   void OnSignal(int signal_fd);
 
@@ -53,6 +53,7 @@ class Worker {
   EventLoop loop_;
   DiskSpool spool_;
   std::unique_ptr<ArtifactCache> cache_;
+  std::shared_ptr<grpc::Channel> channel_;
   GrpcArtifactRemote remote_;
   std::unique_ptr<ProcessPool> pool_;
   std::unique_ptr<ArtifactMover> mover_;

@@ -363,6 +363,15 @@ TEST_F(AgentTest, DeadRunnerIsACrashThatSaysHowItDied) {
   EXPECT_EQ(last().wanted(), 2);
 }
 
+TEST_F(AgentTest, FailureMessagesAreCutAndCleanedToWhatTheWireTakes) {
+  RunOne();
+  // 4095 bytes, then a character of two that does not fit whole, behind bytes that are no UTF-8.
+  agent_->OnRunnerExit(0, "\xff\xc3" + std::string(4093, 'x') + "\u00e9", now());
+  Tick();
+  ASSERT_THAT(last().finished(), SizeIs(1));
+  EXPECT_EQ(last().finished(0).failure().message(), "??" + std::string(4093, 'x'));
+}
+
 TEST_F(AgentTest, MissingInputFailsWithArtifactAndAnUnreachableOneIsTriedAgain) {
   Tick();
   Grant();

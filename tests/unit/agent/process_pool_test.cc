@@ -227,6 +227,12 @@ TEST(RunnerProtocolTest, EventWithoutContentIsRefused) {
   EXPECT_TRUE(ParseEvent(R"({"started": {}, "newer": 1})").ok());
 }
 
+TEST(RunnerProtocolTest, SeriesThatTheCoordinatorWouldRefuseIsNamed) {
+  EXPECT_TRUE(ParseEvent(R"({"progress": {"points": [{"series": "val.mae_bpm"}]}})").ok());
+  const auto event = ParseEvent(R"({"progress": {"points": [{"series": "Train/Loss"}]}})");
+  EXPECT_THAT(std::string(event.status().message()), HasSubstr("'Train/Loss'; must be"));
+}
+
 TEST(RunnerProtocolTest, MessageIsOneLine) {
   v1::RunnerEvent event;
   event.mutable_failed()->set_message("two\nlines");

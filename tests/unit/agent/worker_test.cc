@@ -239,6 +239,34 @@ TEST_F(WorkerTest, SecondSignalLeavesAtOnce) {
   EXPECT_TRUE(coordinator_.finished().empty());
 }
 
+TEST_F(WorkerTest, WorkerThatWasKilledLeavesNoRunnerAndStartsCleanAsANewIncarnation) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9002));
+  StartWorker({}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  const std::string mark = "runner has pid ";
+  const std::string errors = Errors();
+  ASSERT_NE(errors.find(mark), std::string::npos);
+  const pid_t runner = std::stoi(errors.substr(errors.find(mark) + mark.size()));
+  ASSERT_EQ(kill(runner, 0), 0);
+  kill(workers_.back(), SIGKILL);
+  EXPECT_EQ(Wait(), 128 + SIGKILL);
+  EXPECT_TRUE(coordinator_.WaitFor(kLimit, [&] {
+    std::ifstream stat("/proc/" + std::to_string(runner) + "/stat");
+    std::string pid, name, state;
+    return !(stat >> pid >> name >> state) || state == "Z";
+  })) << "it leaves when its descriptor 3 closes";
+  const int64_t before = coordinator_.syncs().back().incarnation();
+  // A clock that is set back must not make the new start look older.
+  std::ofstream(folder_ + "/w/incarnation") << before + 1'000'000'000;
+  StartWorker({}, "1");
+  ASSERT_TRUE(coordinator_.WaitFor(
+      kLimit, [&] { return coordinator_.syncs().back().incarnation() != before; }));
+  EXPECT_EQ(coordinator_.syncs().back().incarnation(), before + 1'000'000'001);
+  EXPECT_TRUE(coordinator_.syncs().back().live().empty());
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/w/attempts"));
+}
+
 TEST_F(WorkerTest, SecondWorkerOnTheSameFolderIsRefused) {
   coordinator_.Start();
   StartWorker();
