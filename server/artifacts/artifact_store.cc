@@ -205,6 +205,16 @@ absl::StatusOr<std::unique_ptr<ArtifactReader>> ArtifactStore::Read(const Artifa
   return reader;
 }
 
+absl::Status ArtifactStore::SetAside(const ArtifactHash& hash) {
+  const std::string damaged = folder_ + "/damaged";
+  RETORT_RETURN_IF_ERROR(MakeFolders(damaged));
+  const std::string path = PathOf(hash);
+  if (rename(path.c_str(), absl::StrCat(damaged, "/", hash.hex()).c_str()) != 0) {
+    return ErrnoStatus(errno, path, "cannot be set aside");
+  }
+  return absl::OkStatus();
+}
+
 std::string ArtifactStore::PathOf(const ArtifactHash& hash) const {
   const std::string hex = hash.hex();
   return absl::StrCat(folder_, "/", hex.substr(0, 2), "/", hex);

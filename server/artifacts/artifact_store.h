@@ -115,6 +115,10 @@ class ArtifactStore {
   absl::StatusOr<std::unique_ptr<ArtifactWriter>> Write(const ArtifactHash& hash,
                                                         int64_t size_bytes, int64_t offset);
 
+  // Moves an artifact that turned out to be damaged to `damaged/`, so that it is no longer held and
+  // can be uploaded again.
+  absl::Status SetAside(const ArtifactHash& hash);
+
   // NOT_FOUND; INVALID_ARGUMENT: an offset outside 0..size.
   absl::StatusOr<std::unique_ptr<ArtifactReader>> Read(const ArtifactHash& hash,
                                                        int64_t offset) const;

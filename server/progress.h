@@ -1,0 +1,40 @@
+// Facts that change too often to be written down, as the strand last saw them.
+#ifndef RETORT_SERVER_PROGRESS_H_
+#define RETORT_SERVER_PROGRESS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "common/clock.h"
+#include "common/ids.h"
+#include "server/core/state.h"
+
+namespace retort {
+
+// How old what readers see may be.
+inline constexpr absl::Duration kProgressAge = absl::Milliseconds(100);
+
+// Never changed once published.
+struct Progress {
+  struct Worker {
+    absl::Time seen;                // unset (InfinitePast) if it is away
+    std::vector<std::string> jobs;  // `jobs/{hex}` that it has
+  };
+  absl::flat_hash_map<std::string, int32_t> epochs_done;  // by `jobs/{hex}`, of live jobs
+  absl::flat_hash_map<std::string, Worker> workers;       // by `workers/{id}`
+  absl::flat_hash_map<std::string, double> eta_s;         // by `sweeps/{name}`, where known
+};
+
+// Reads all workers and sweeps.
+Progress ProgressOf(const core::State& state, const Now& now);
+
+// Expected seconds until a sweep ends: the cost that is left, over the rate of the attempts that
+// succeeded for it, times `slots`; negative if nothing has succeeded yet or there are no slots.
+double ExpectedSeconds(const core::SweepRow& row, int64_t slots);
+
+}  // namespace retort
+
+#endif  // RETORT_SERVER_PROGRESS_H_
