@@ -82,8 +82,9 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
 // One download: read a piece on the pool, write it, again.
 class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadResponse> {
  public:
-  DownloadReactor(ArtifactStore& artifacts, ThreadPool& pool, const v1::DownloadRequest& request)
-      : artifacts_(artifacts), pool_(pool), request_(request) {
+  DownloadReactor(ArtifactStore& artifacts, ThreadPool& pool, const ArtifactService::Lost& lost,
+                  const v1::DownloadRequest& request)
+      : artifacts_(artifacts), pool_(pool), lost_(lost), request_(request) {
     pool_.Post([this] { Start(); });
   }
 
@@ -102,13 +103,18 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadRespon
   }
 
   absl::Status Open() {
-    RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash, ParseHash(request_.sha256(), "sha256"));
-    RETORT_ASSIGN_OR_RETURN(reader_, artifacts_.Read(hash, request_.offset()));
+    RETORT_ASSIGN_OR_RETURN(hash_, ParseHash(request_.sha256(), "sha256"));
+    auto reader = artifacts_.Read(hash_, request_.offset());
+    if (absl::IsNotFound(reader.status())) lost_(hash_);
+    RETORT_ASSIGN_OR_RETURN(reader_, std::move(reader));
     return absl::OkStatus();
   }
 
   void Next() {
     auto bytes = reader_->Read(kDownloadPieceBytes);
+    if (absl::IsDataLoss(bytes.status())) {
+      if (artifacts_.SetAside(hash_).ok()) lost_(hash_);
+    }
     if (!bytes.ok()) return Finish(ToGrpc(bytes.status()));
     const bool first = !started_;
     if (bytes->empty() && !first) return Finish(grpc::Status::OK);
@@ -120,7 +126,9 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadRespon
 
   ArtifactStore& artifacts_;
   ThreadPool& pool_;
+  const ArtifactService::Lost& lost_;
   const v1::DownloadRequest request_;
+  ArtifactHash hash_;
   std::unique_ptr<ArtifactReader> reader_;
   v1::DownloadResponse message_;
   bool started_ = false;
@@ -131,7 +139,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadRespon
 grpc::ServerUnaryReactor* ArtifactService::Missing(grpc::CallbackServerContext* context,
                                                    const v1::MissingRequest* request,
                                                    v1::MissingResponse* response) {
-  return Answer(context, pool_, [this, request, response]() -> absl::Status {
+  return AnswerOn(context, pool_, [this, request, response]() -> absl::Status {
     if (request->sha256_size() > kMaxHashes) {
       return absl::InvalidArgumentError(absl::StrCat("sha256: ", request->sha256_size(),
                                                      " hashes; must be at most ", kMaxHashes));
@@ -148,7 +156,7 @@ grpc::ServerUnaryReactor* ArtifactService::Missing(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* ArtifactService::UploadStatus(grpc::CallbackServerContext* context,
                                                         const v1::UploadStatusRequest* request,
                                                         v1::UploadStatusResponse* response) {
-  return Answer(context, pool_, [this, request, response]() -> absl::Status {
+  return AnswerOn(context, pool_, [this, request, response]() -> absl::Status {
     RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash, ParseHash(request->sha256(), "sha256"));
     const UploadProgress progress = artifacts_.Progress(hash);
     response->set_offset(progress.offset);
@@ -164,7 +172,7 @@ grpc::ServerReadReactor<v1::UploadRequest>* ArtifactService::Upload(grpc::Callba
 
 grpc::ServerWriteReactor<v1::DownloadResponse>* ArtifactService::Download(
     grpc::CallbackServerContext*, const v1::DownloadRequest* request) {
-  return new DownloadReactor(artifacts_, pool_, *request);
+  return new DownloadReactor(artifacts_, pool_, lost_, *request);
 }
 
 }  // namespace retort

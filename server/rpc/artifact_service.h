@@ -2,6 +2,9 @@
 #ifndef RETORT_SERVER_RPC_ARTIFACT_SERVICE_H_
 #define RETORT_SERVER_RPC_ARTIFACT_SERVICE_H_
 
+#include <functional>
+#include <utility>
+
 #include "retort/v1/artifact_service.grpc.pb.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/rpc/thread_pool.h"
@@ -11,9 +14,12 @@ namespace retort {
 // Threads: any. Files are touched on the pool only.
 class ArtifactService final : public v1::ArtifactService::CallbackService {
  public:
-  // Both outlive the service.
-  ArtifactService(ArtifactStore& artifacts, ThreadPool& pool)
-      : artifacts_(artifacts), pool_(pool) {}
+  // Told, on the pool, of an artifact that was asked for and is missing or was found damaged.
+  using Lost = std::function<void(const ArtifactHash&)>;
+
+  // The store and the pool outlive the service.
+  ArtifactService(ArtifactStore& artifacts, ThreadPool& pool, Lost lost)
+      : artifacts_(artifacts), pool_(pool), lost_(std::move(lost)) {}
 
   grpc::ServerUnaryReactor* Missing(grpc::CallbackServerContext* context,
                                     const v1::MissingRequest* request,
@@ -31,6 +37,7 @@ class ArtifactService final : public v1::ArtifactService::CallbackService {
  private:
   ArtifactStore& artifacts_;
   ThreadPool& pool_;
+  const Lost lost_;
 };
 
 }  // namespace retort

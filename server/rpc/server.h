@@ -2,8 +2,8 @@
 #ifndef RETORT_SERVER_RPC_SERVER_H_
 #define RETORT_SERVER_RPC_SERVER_H_
 
-#include <grpcpp/server.h>
 #include <grpcpp/impl/service_type.h>
+#include <grpcpp/server.h>
 
 #include <memory>
 #include <string>

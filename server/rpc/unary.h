@@ -15,8 +15,8 @@ namespace retort {
 
 // Runs `work`, which fills in the response, on the pool and finishes the call with its status.
 // Request and response of the call live until then.
-inline grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, ThreadPool& pool,
-                                        std::function<absl::Status()> work) {
+inline grpc::ServerUnaryReactor* AnswerOn(grpc::CallbackServerContext* context, ThreadPool& pool,
+                                          std::function<absl::Status()> work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   pool.Post([reactor, work = std::move(work)] { reactor->Finish(ToGrpc(work())); });
   return reactor;

@@ -24,7 +24,8 @@ class ArtifactServiceTest : public testing::Test {
   void SetUp() override {
     folder_ = testing::TempDir() + "retort-artifact-service-" + NewUuid();
     artifacts_ = *ArtifactStore::Open(folder_);
-    service_ = std::make_unique<ArtifactService>(*artifacts_, pool_);
+    service_ = std::make_unique<ArtifactService>(
+        *artifacts_, pool_, [this](const ArtifactHash& hash) { lost_.push_back(hash); });
     server_ =
         *RpcServer::Start({.host = "127.0.0.1", .port = 0, .loopback = true}, {service_.get()});
     stub_ = v1::ArtifactService::NewStub(
@@ -84,6 +85,7 @@ class ArtifactServiceTest : public testing::Test {
   }
 
   std::string folder_;
+  std::vector<ArtifactHash> lost_;
   ThreadPool pool_{2};
   std::unique_ptr<ArtifactStore> artifacts_;
   std::unique_ptr<ArtifactService> service_;
@@ -177,6 +179,9 @@ TEST_F(ArtifactServiceTest, DamageEndsADownload) {
   std::ofstream(path) << "evil";
   std::string got;
   EXPECT_EQ(Download(HexOf("good"), 0, &got).error_code(), grpc::StatusCode::DATA_LOSS);
+  EXPECT_THAT(lost_, ElementsAre(ArtifactHash(Sha256Of("good"))));
+  ASSERT_TRUE(Upload(HexOf("good"), 4, 0, "good").ok()) << "what is damaged can be replaced";
+  EXPECT_TRUE(Download(HexOf("good"), 0, &got).ok());
 }
 
 }  // namespace

@@ -1,0 +1,184 @@
+#include "server/rpc/worker_service.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/log.h"
+#include "common/status.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/rpc_status.h"
+
+namespace retort {
+namespace {
+
+// A Sync on its way: converted on the pool, held back in the coordinator, its leases filled in on
+// the pool.
+class SyncReactor final : public grpc::ServerUnaryReactor {
+ public:
+  SyncReactor(const WorkerParts& parts, const v1::SyncRequest* request, v1::SyncResponse* response)
+      : parts_(parts), request_(request), response_(response), worker_(request->worker()) {
+    parts_.pool.Post([this] { Begin(); });
+  }
+
+  void OnCancel() override {
+    if (const core::Token token = token_; token != 0) parts_.coordinator.ForgetSync(token, worker_);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  void Begin() {
+    auto sync = ToSync(*request_);
+    if (!sync.ok()) return Finish(ToGrpc(sync.status()));
+    for (core::FinishedReport& report : sync->finished) {
+      report.weights_held = report.result != nullptr && parts_.artifacts.Has(report.weights.hash);
+    }
+    sync->token = parts_.coordinator.NewToken();
+    token_ = sync->token;
+    // From here on the call may end, and this be gone, at any moment.
+    parts_.coordinator.Post(*std::move(sync), [this](absl::StatusOr<Answer> answer) {
+      if (!answer.ok()) return Finish(ToGrpc(answer.status()));
+      parts_.pool.Post(
+          [this, reply = std::get<core::SyncReply>(*std::move(answer))] { End(reply); });
+    });
+  }
+
+  void End(const core::SyncReply& reply) {
+    FromSyncReply(reply, response_);
+    const absl::Status status = AddLeases(reply);
+    // Leases that do not reach the worker are given again at its next Sync.
+    if (!status.ok())
+      spdlog::error("sync of {}: leases cannot be read: {}", worker_, status.ToString());
+    Finish(ToGrpc(status));
+  }
+
+  absl::Status AddLeases(const core::SyncReply& reply) {
+    if (reply.grants.empty()) return absl::OkStatus();
+    std::vector<core::JobKey> keys;
+    for (const core::Grant& grant : reply.grants) keys.push_back(grant.key);
+    RETORT_ASSIGN_OR_RETURN(const std::vector<std::string> specs, parts_.reader.JobSpecs(keys));
+    for (size_t i = 0; i < specs.size(); ++i) {
+      v1::Lease* lease = response_->add_leases();
+      RETORT_RETURN_IF_ERROR(FromGrant(reply.grants[i], specs[i], lease));
+      for (const std::string& hex : DatasetsOf(lease->spec())) {
+        RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash, ArtifactHash::FromHex(hex));
+        v1::ArtifactRef* input = lease->add_inputs();
+        input->set_sha256(hex);
+        // One that was lost is asked for all the same, and its absence reported by the worker.
+        input->set_size_bytes(parts_.artifacts.SizeOf(hash).value_or(0));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  const WorkerParts& parts_;
+  const v1::SyncRequest* const request_;
+  v1::SyncResponse* const response_;
+  const std::string worker_;
+  std::atomic<core::Token> token_{0};
+};
+
+// One batch at a time: read, commit, acknowledge, read the next. What the worker sends meanwhile
+// waits in the transport.
+class MetricsReactor final : public grpc::ServerBidiReactor<v1::MetricBatch, v1::MetricAck> {
+ public:
+  explicit MetricsReactor(const WorkerParts& parts) : parts_(parts) { StartRead(&batch_); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    auto metrics = ToMetrics(std::move(batch_));
+    if (!metrics.ok()) return Finish(ToGrpc(metrics.status()));
+    parts_.coordinator.Post(*std::move(metrics), [this](absl::StatusOr<Answer> answer) {
+      if (!answer.ok()) return Finish(ToGrpc(answer.status()));
+      ack_.Clear();
+      FromMetricReply(std::get<core::MetricReply>(*answer), &ack_);
+      StartWrite(&ack_);
+    });
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::CANCELLED);
+    batch_.Clear();
+    StartRead(&batch_);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  const WorkerParts& parts_;
+  v1::MetricBatch batch_;
+  v1::MetricAck ack_;
+};
+
+// Like metrics, but written to files. Which attempts exist is asked once for each.
+class LogsReactor final : public grpc::ServerBidiReactor<v1::LogChunk, v1::LogAck> {
+ public:
+  explicit LogsReactor(const WorkerParts& parts) : parts_(parts) { StartRead(&chunk_); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    auto id = CheckLogChunk(chunk_);
+    if (!id.ok()) return Finish(ToGrpc(id.status()));
+    if (*id == known_) return parts_.pool.Post([this] { Store(); });
+    asked_ = *id;
+    parts_.coordinator.Inspect(
+        [this](const core::State& state) {
+          const core::JobKey job = state.FindJob(asked_.job);
+          exists_ = job && asked_.attempt <= state.job(job).row.attempt;
+        },
+        [this](absl::StatusOr<Answer> answer) {
+          if (!answer.ok()) return Finish(ToGrpc(answer.status()));
+          if (!exists_) return Acknowledge({0, true});
+          known_ = asked_;
+          parts_.pool.Post([this] { Store(); });
+        });
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::CANCELLED);
+    chunk_.Clear();
+    StartRead(&chunk_);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  void Store() {
+    auto progress = parts_.logs.Append(known_.job, known_.attempt, chunk_.offset(), chunk_.data());
+    if (!progress.ok()) return Finish(ToGrpc(progress.status()));
+    Acknowledge(*progress);
+  }
+  void Acknowledge(const LogProgress& progress) {
+    ack_.Clear();
+    *ack_.mutable_id() = chunk_.id();
+    ack_.set_stored_offset(progress.stored_offset);
+    ack_.set_full(progress.full);
+    StartWrite(&ack_);
+  }
+
+  const WorkerParts& parts_;
+  v1::LogChunk chunk_;
+  v1::LogAck ack_;
+  core::AttemptName asked_;
+  core::AttemptName known_;
+  bool exists_ = false;
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* WorkerService::Sync(grpc::CallbackServerContext*,
+                                              const v1::SyncRequest* request,
+                                              v1::SyncResponse* response) {
+  return new SyncReactor(parts_, request, response);
+}
+
+grpc::ServerBidiReactor<v1::MetricBatch, v1::MetricAck>* WorkerService::StreamMetrics(
+    grpc::CallbackServerContext*) {
+  return new MetricsReactor(parts_);
+}
+
+grpc::ServerBidiReactor<v1::LogChunk, v1::LogAck>* WorkerService::StreamLogs(
+    grpc::CallbackServerContext*) {
+  return new LogsReactor(parts_);
+}
+
+}  // namespace retort
