@@ -8,6 +8,7 @@
 #include "client/cli/rows.h"
 #include "client/cli/table.h"
 #include "client/sdk/sweep_file.h"
+#include "client/sdk/sweep_schema.h"
 #include "common/status.h"
 
 namespace retort {
@@ -115,6 +116,8 @@ void AddSweepCommands(CLI::App& app, Context& context) {
   group->add_subcommand("list", "all sweeps, newest first")->callback([&context] {
     List(context);
   });
+  group->add_subcommand("schema", "the JSON Schema of sweep files, for editors")
+      ->callback([&context] { context.terminal.out << SweepSchema() << std::flush; });
   AddNamed(*group, "show", "state of one sweep", [&context](const std::string& name) {
     EmitSweep(context, context.NewClient().GetSweep(name));
   });

@@ -13,6 +13,7 @@
 #include "common/spec/dataset.h"
 #include "common/spec/labels.h"
 #include "common/status.h"
+#include "server/core/expand.h"
 
 namespace retort {
 namespace {
@@ -153,6 +154,29 @@ TEST_F(SweepFileTest, TeachersOfAMethodAreFoundByNameAndByLabel) {
   const auto sweep = Parse(With("{dkd: {beta: [1, 8]}}", "{dkd: {teachers: [\"resnet1d-32/8\"]}}"));
   ASSERT_TRUE(sweep.ok()) << sweep.status();
   EXPECT_THAT(sweep->spec.methods(2).teachers(), ElementsAre("big"));
+}
+
+TEST_F(SweepFileTest, TheAnnotatedExampleExpandsToAsManyJobsAsItsLastLineSays) {
+  const auto text = ReadFile(RETORT_SOURCE_DIR "/deploy/sweeps/annotated.yaml");
+  ASSERT_TRUE(text.ok()) << text.status();
+  const auto sweep = Parse(*text);
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  const auto jobs = core::Expand(sweep->spec);
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  const std::string last = text->substr(text->rfind('\n', text->size() - 2) + 1);
+  EXPECT_EQ(last, absl::StrCat("# Jobs: ", jobs->size(), "\n"));
+}
+
+TEST_F(SweepFileTest, TheExamplesOfTheFolderAreGood) {
+  Write("demo.safetensors", DatasetBytes(8));
+  Write("ieee.safetensors", DatasetBytes(12));
+  for (const char* name : {"demo", "ieee"}) {
+    const auto text = ReadFile(absl::StrCat(RETORT_SOURCE_DIR "/deploy/sweeps/", name, ".yaml"));
+    ASSERT_TRUE(text.ok()) << text.status();
+    const auto sweep = Parse(*text);
+    ASSERT_TRUE(sweep.ok()) << sweep.status();
+    EXPECT_TRUE(core::Expand(sweep->spec).ok());
+  }
 }
 
 struct Bad {
