@@ -1,0 +1,52 @@
+// A coordinator and workers as real processes in a temporary folder, and the command line against
+// them.
+#ifndef RETORT_TESTS_E2E_CLUSTER_H_
+#define RETORT_TESTS_E2E_CLUSTER_H_
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/process.h"
+
+namespace retort::e2e {
+
+class Cluster {
+ public:
+  Cluster();
+  ~Cluster();
+
+  // Starts the coordinator, on the same address as before if it was started before, and waits until
+  // it answers.
+  void StartServer();
+  // SIGKILL, as a power loss would.
+  void KillServer();
+
+  // Starts a worker that runs `retort-fake-runner`, each epoch taking `epoch_ms`.
+  std::unique_ptr<Process> StartWorker(const std::string& id, int slots, int epoch_ms);
+
+  // Runs `retort ARGUMENTS --coordinator ...`.
+  Outcome Cli(std::vector<std::string> arguments, absl::Duration limit = absl::Seconds(60));
+  // The same with `-o json`, which must succeed.
+  nlohmann::json Json(std::vector<std::string> arguments);
+
+  // Writes a file into the folder; returns its path.
+  std::string Write(const std::string& name, const std::string& text);
+  // A small synthetic dataset `d.safetensors` in the folder.
+  void MakeDataset();
+
+  const std::string& folder() const { return folder_; }
+
+ private:
+  std::string folder_;
+  std::string address_ = "127.0.0.1:0";
+  std::unique_ptr<Process> server_;
+};
+
+// Jobs of a sweep in a state, from `retort job list -o json`.
+int CountJobs(const nlohmann::json& jobs, const std::string& state);
+
+}  // namespace retort::e2e
+
+#endif  // RETORT_TESTS_E2E_CLUSTER_H_
