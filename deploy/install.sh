@@ -9,7 +9,7 @@ packages=(
   libtorch-dev
   libopenblas0-pthread  # LibTorch calls whatever BLAS is installed; the reference BLAS is several times slower
   libsqlite3-dev libabsl-dev libspdlog-dev libssl-dev
-  libcli11-dev libyaml-cpp-dev libceres-dev libmatio-dev nlohmann-json3-dev
+  libcli11-dev libyaml-cpp-dev libceres-dev libmatio-dev zlib1g-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev
 )
 
