@@ -88,17 +88,6 @@ TEST(Tidy, FilesAreReadInASitting) {
   }
 }
 
-TEST(Tidy, LinesFitAHundredColumnsInCode) {
-  for (const Source& source : Sources(kOurs, kCode)) {
-    for (size_t i = 0; i < source.lines.size(); ++i) {
-      // Long string literals (URLs, test data) are left to clang-format's judgement.
-      if (source.lines[i].find('"') != std::string::npos) continue;
-      if (source.lines[i].rfind("//", 0) == 0) continue;
-      EXPECT_LE(source.lines[i].size(), 100u) << source.path << ":" << i + 1;
-    }
-  }
-}
-
 TEST(Tidy, NothingIsLeftForLater) {
   ExpectNoLine(Sources({"common", "server", "worker", "client"}, kCode), R"(\b(TODO|FIXME|XXX)\b)",
                "finish it or leave it out");
