@@ -13,6 +13,7 @@ namespace retort {
 namespace {
 
 constexpr size_t kMostFailureBytes = 4096;  // limit of Failure.message
+constexpr int kTriesPerWarning = 10;        // of a transfer
 
 // Bytes of the UTF-8 character that begins `text`; 0 if none does.
 size_t CharacterBytes(std::string_view text) {
@@ -107,8 +108,10 @@ void Agent::OnInputs(const AttemptKey& key, const absl::StatusOr<InputPaths>& pa
   } else if (IsFinal(paths.status())) {
     Fail(key, *attempt, v1::FAILURE_CAUSE_ARTIFACT, MessageOf(paths.status()), now);
   } else {
-    spdlog::warn("attempt {}: inputs cannot be fetched yet: {}", key.ToString(),
-                 MessageOf(paths.status()));
+    if (attempt->failures % kTriesPerWarning == 0) {
+      spdlog::warn("attempt {}: inputs cannot be fetched yet: {}", key.ToString(),
+                   MessageOf(paths.status()));
+    }
     attempt->retry = now.monotonic + BackoffDelay(attempt->failures++, Random01());
   }
 }
@@ -254,8 +257,10 @@ void Agent::OnPublished(const AttemptKey& key, const absl::StatusOr<v1::Artifact
          absl::StrCat("the runner's weights cannot be uploaded: ", weights.status().message()),
          now);
   } else {
-    spdlog::warn("attempt {}: weights cannot be uploaded yet: {}", key.ToString(),
-                 MessageOf(weights.status()));
+    if (attempt->failures % kTriesPerWarning == 0) {
+      spdlog::warn("attempt {}: weights cannot be uploaded yet: {}", key.ToString(),
+                   MessageOf(weights.status()));
+    }
     attempt->retry = now.monotonic + BackoffDelay(attempt->failures++, Random01());
   }
 }
