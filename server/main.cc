@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -194,6 +195,8 @@ int Main(int argc, char** argv) {
     return Fail(kBadUsage, absl::StrCat("--log-level ", flags.log_level,
                                         ": expected trace, debug, info, warn or error"));
   }
+  // gRPC's own errors repeat, at length, what we say ourselves.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
   const UniqueFd signals = CatchSignals();
   return Serve(flags, *settings, signals.get());
 }

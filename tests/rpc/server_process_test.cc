@@ -40,7 +40,7 @@ class ServerProcessTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  // Starts the program; what it says on standard error goes to a file.
+  // Starts the program; what it says on standard error goes to a file of its own.
   pid_t Start(std::vector<std::string> flags) {
     std::vector<char*> argv;
     flags.insert(flags.begin(), RETORT_BINARY_DIR "/bin/retort-server");
@@ -48,8 +48,8 @@ class ServerProcessTest : public testing::Test {
     argv.push_back(nullptr);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    const std::string errors = folder_ + "/stderr";
-    posix_spawn_file_actions_addopen(&actions, 2, errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+    errors_ = absl::StrCat(folder_, "/stderr", ++started_);
+    posix_spawn_file_actions_addopen(&actions, 2, errors_.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
                                      0644);
     pid_t process = 0;
     EXPECT_EQ(posix_spawn(&process, argv[0], &actions, nullptr, argv.data(), environ), 0);
@@ -69,7 +69,8 @@ class ServerProcessTest : public testing::Test {
     }
     return -1;
   }
-  std::string Errors() { return ReadFile(folder_ + "/stderr").value_or(""); }
+  // Of the program started last.
+  std::string Errors() { return ReadFile(errors_).value_or(""); }
   std::string Address() {
     for (int i = 0; i < 1000; ++i) {
       auto address = ReadFile(folder_ + "/address");
@@ -97,6 +98,8 @@ class ServerProcessTest : public testing::Test {
   }
 
   std::string folder_;
+  std::string errors_;
+  int started_ = 0;
   std::vector<pid_t> processes_;
 };
 
@@ -152,6 +155,15 @@ TEST_F(ServerProcessTest, BadFlagsAreNamed) {
     EXPECT_EQ(Wait(Start(flags)), 2) << says;
     EXPECT_THAT(Errors(), HasSubstr(says));
   }
+}
+
+TEST_F(ServerProcessTest, PortInUseIsSaidInOneLine) {
+  Start(GoodFlags());
+  const std::string address = Address();
+  ASSERT_NE(address, "");
+  EXPECT_EQ(Wait(Start({"--folder", folder_ + "/more", "--listen", address})), 4);
+  EXPECT_THAT(Errors(), StartsWith("retort-server: " + address));
+  EXPECT_EQ(Errors().find('\n'), Errors().size() - 1) << Errors();
 }
 
 TEST_F(ServerProcessTest, DamagedDatabaseIsSaid) {
