@@ -145,7 +145,7 @@ bool SpeaksOfMemory(const std::string& message) {
 v1::Failure MakeFailure(v1::FailureCause cause, const std::string& message) {
   v1::Failure failure;
   failure.set_cause(cause);
-  failure.set_message(message.substr(0, 4096));
+  failure.set_message(message);
   return failure;
 }
 

@@ -79,7 +79,8 @@ v1::RunnerEvent RunAttempt(const Wiring& wiring, const v1::RunJob& job, Inbox& i
   if (auto* finished = std::get_if<v1::RunnerFinished>(&outcome)) {
     *event.mutable_finished() = std::move(*finished);
   } else {
-    *event.mutable_failed() = std::get<v1::Failure>(std::move(outcome));
+    const auto& failure = std::get<v1::Failure>(outcome);
+    event = FailedEvent(failure.cause(), failure.message());
     std::printf("failed: %s\n", event.failed().message().c_str());
   }
   return event;

@@ -118,8 +118,8 @@ TEST_F(TrainerTest, TheSameSpecGivesTheSameBits) {
 }
 
 TEST_F(TrainerTest, InitialisationDoesNotDependOnTheMethod) {
-  // A rate that is 0 in single precision leaves the initial weights; an epoch shows the order and the channels by
-  // the batch norms.
+  // A rate that is 0 in single precision leaves the initial weights; an epoch shows the order and
+  // the channels by the batch norms.
   std::vector<std::shared_ptr<Network>> networks;
   for (const auto& method : {Scratch(), Hard(), Soft(2), Dkd(2), Feature(v1::FEATURE_NORM_L2)}) {
     auto spec = Job(ResNet(4, 4), method, 1);

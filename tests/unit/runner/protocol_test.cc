@@ -42,6 +42,21 @@ TEST(ProtocolTest, AnEventIsOneLine) {
   EXPECT_EQ(line.back(), '\n');
 }
 
+TEST(ProtocolTest, MessagesAreCutAndCleanedToPrintableText) {
+  const auto message = [](const std::string& text) {
+    v1::RunnerEvent back;
+    const std::string line = PrintEvent(FailedEvent(v1::FAILURE_CAUSE_INVALID, text));
+    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(line, &back).ok()) << line;
+    return back.failed().message();
+  };
+  EXPECT_EQ(message("caf\xc3\xa9 \xff\xc3 \xe2\x82"), "caf\xc3\xa9 ?? ??");
+  EXPECT_EQ(message(std::string(4095, 'x') + "\xc3\xa9"), std::string(4095, 'x'));
+  EXPECT_EQ(message(std::string(9000, 'x')).size(), 4096u);
+  const auto command = ParseCommand("{\xff\xfe");
+  ASSERT_FALSE(command.ok());
+  EXPECT_NE(message(command.error()), "");
+}
+
 TEST(ProtocolTest, MalformedCommandsAreErrors) {
   for (const char* line : {"", "x", "{", "{}", "[]", R"({"run":3})", R"({"fly":{}})",
                            R"({"run":{"spec":{"seed":"much"}}})"}) {
