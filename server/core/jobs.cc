@@ -48,6 +48,7 @@ bool Retry(Draft& draft, JobKey key) {
   if (state != JobState::kSkipped) return false;
   const JobKey teacher = draft.state().job(key).teacher;
   const JobState teacher_state = draft.job(teacher).state;
+  if (!draft.Wanted(teacher)) return false;
   if (teacher_state == JobState::kFailed || teacher_state == JobState::kCancelled) {
     ResetBudgets(draft.EditJob(teacher));
     draft.Requeue(teacher);
@@ -99,6 +100,7 @@ absl::StatusOr<Decision> DecideArtifactLost(const State& state, const ArtifactLo
     if (state.job(key).row.state != JobState::kSucceeded) continue;
     draft.Write(ResultWithdrawn{key, *state.weights(key)});
     draft.Move(key, JobState::kQueued);
+    if (!draft.Wanted(key)) draft.CancelJob(key);
   }
   return draft.Finish();
 }

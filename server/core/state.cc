@@ -9,10 +9,6 @@ namespace {
 // How often running attempts are counted against budgets of device time.
 constexpr absl::Duration kBudgetPeriod = absl::Seconds(60);
 
-bool IsOver(SweepState state) {
-  return state == SweepState::kDone || state == SweepState::kCancelled;
-}
-
 }  // namespace
 
 void State::Apply(const Decision& decision) {
@@ -199,7 +195,9 @@ void State::UpdateHungry(WorkerKey key) {
 
 void State::UpdateBudgets(SweepKey key) {
   const Sweep& sweep = this->sweep(key);
-  const bool counts = !IsOver(sweep.row.state) && !sweep.row.budget_spent;
+  const bool runs =
+      sweep.row.state == SweepState::kActive || sweep.row.state == SweepState::kPaused;
+  const bool counts = runs && !sweep.row.budget_spent;
   if (counts && sweep.fixed.budget.wall_ms > 0) {
     walls_.insert({sweep.wall_deadline, key});
   } else {

@@ -46,9 +46,12 @@ absl::Status State::CheckJob(JobKey key) const {
   if (chores_.contains({job.teacher, SweepKey{}})) return absl::OkStatus();
   const JobState teacher = this->job(job.teacher).row.state;
   const bool ready = teacher == JobState::kSucceeded;
+  const bool wanted = std::any_of(job.sweeps.begin(), job.sweeps.end(), [this](SweepKey s) {
+    return this->sweep(s).row.state != SweepState::kCancelled;
+  });
   const bool fits = job.row.state == JobState::kQueued    ? ready
                     : job.row.state == JobState::kBlocked ? !HasEnded(teacher)
-                    : job.row.state == JobState::kSkipped ? HasEnded(teacher) && !ready
+                    : job.row.state == JobState::kSkipped ? (HasEnded(teacher) && !ready) || !wanted
                                                           : true;
   return fits ? absl::OkStatus() : Broken(absl::StrCat(name, "its teacher is ", Word(teacher)));
 }

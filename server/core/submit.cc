@@ -47,6 +47,9 @@ absl::StatusOr<JobKey> AddJob(Draft& draft, const SweepChunk& chunk, size_t inde
     if (draft.job(known).state == JobState::kCancelled) {
       ResetBudgets(draft.EditJob(known));
       draft.Requeue(known);
+    } else if (draft.job(known).state == JobState::kSkipped) {
+      // Its teacher may have been revived while nobody wanted this one.
+      draft.AddChore(state.job(known).teacher, {});
     }
     return known;
   }

@@ -64,7 +64,7 @@ class SyncDecision {
   std::set<JobKey> held_;  // live at the worker, or finished and not accepted yet
   bool waits_for_points_ = false;
   WorkerHeard heard_;
-  int live_ = 0;  // leases that occupy slots
+  int live_ = 0;  // leases that go on
 };
 
 absl::Status SyncDecision::Admit() {
@@ -120,7 +120,7 @@ void SyncDecision::TakeFinished(const FinishedReport& report) {
     if (report.result != nullptr && (IsLive(job_state) || late)) {
       if (draft_.job(key).points < report.result->metric_points() || !report.weights_held) {
         waits_for_points_ = true;
-        held_.insert(key);
+        if (held_.insert(key).second && IsLive(job_state)) ++live_;
         return;
       }
       Accept(key, report);

@@ -96,6 +96,8 @@ int64_t WakeDecision::SettleChildren(JobKey teacher, int64_t from) {
 
 void WakeDecision::SettleChild(JobKey child, JobState teacher) {
   const JobState state = draft_.job(child).state;
+  // Nobody waits for it; it follows when it is submitted again.
+  if (state == JobState::kSkipped && !draft_.Wanted(child)) return;
   if (teacher == JobState::kSucceeded) {
     if (state == JobState::kSkipped) draft_.Move(child, JobState::kBlocked);
     if (draft_.job(child).state == JobState::kBlocked) draft_.Move(child, JobState::kQueued);

@@ -1,0 +1,242 @@
+#include "server/core/expand.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/ids.h"
+#include "common/spec/split.h"
+#include "common/training_id.h"
+
+namespace retort::core {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kDatasets[] = R"(
+  datasets { name: "lab" info { sha256: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" windows: 1000
+    channels: 2 samples: 200 subjects: "a" subjects: "b" subjects: "c" subjects: "d" subjects: "e" subjects: "f"
+    subjects: "g" subjects: "h" } }
+  datasets { name: "field" info { sha256: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" windows: 500
+    channels: 2 samples: 200 subjects: "x" subjects: "y" } }
+)";
+
+v1::SweepSpec Parse(const std::string& text) {
+  v1::SweepSpec sweep;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &sweep));
+  return sweep;
+}
+
+// deploy/sweeps/annotated.yaml after reading.
+v1::SweepSpec Annotated() {
+  return Parse(absl::StrCat("name: 'annotated' ", kDatasets, R"(
+    train_on: "lab" evaluate: "lab" evaluate: "field"
+    split { kfold: 4 validation: 1 seed: 0 } folds: 0 folds: 1
+    teachers { name: "big" model { resnet1d { base: 32 blocks: 8 } } }
+    teachers { name: "resnet1d-64/8" model { resnet1d { base: 64 blocks: 8 kernel: 5 stride: 2 downsample_every: 2
+      widen_every: 4 dropout: 0.1 } } }
+    students { resnet1d { base: 4 blocks: 4 } } students { resnet1d { base: 8 blocks: 4 } }
+    students { resnet1d { base: 16 blocks: 4 } }
+    students { mlp { width: 32 depth: 2 dropout: 0 } } students { mlp { width: 128 depth: 2 dropout: 0 } }
+    methods { method { scratch {} } } methods { method { scratch { sigma: 3 } } }
+    methods { method { hard { lambda: 0.5 sigma: 0 } } }
+    methods { method { soft { lambda: 0.9 temperature: 2 } } teachers: "big" }
+    methods { method { dkd { beta: 1 } } } methods { method { dkd { beta: 8 } } }
+    methods { method { feature { gamma: 1 norm: FEATURE_NORM_CHANNEL_STD } } }
+    train { epochs: 20 batch: 128 }
+    train_axes { field: "peak_lr" values { peak_lr: 5e-3 } values { peak_lr: 1e-2 } }
+    seeds: 0 seeds: 1
+    zip { axes: "train.peak_lr" axes: "seeds" }
+    exclude { student: "mlp-*" method: "feature" }
+    exclude { teacher: "resnet1d-64/8" method: "hard" seed: 1 }
+    overrides { match { teacher: "big" } train { epochs: 30 } }
+    overrides { match { student: "mlp-*" method: "*" } train { epochs: 40 peak_lr: 2e-3 } }
+    select { by: "val.mae_bpm" } budget { jobs: 400 device_hours: 24 then: BUDGET_ACTION_PAUSE }
+  )"));
+}
+
+v1::SweepSpec Small() {
+  return Parse(absl::StrCat("name: 'small' ", kDatasets, R"(
+    train_on: "lab" split { kfold: 4 }
+    teachers { model { resnet1d { base: 32 blocks: 8 } } }
+    students { resnet1d { base: 4 blocks: 4 } }
+    methods { method { scratch {} } } methods { method { soft {} } }
+  )"));
+}
+
+v1::TrainingSpec SpecOf(const NewJob& job) {
+  v1::TrainingSpec spec;
+  EXPECT_TRUE(spec.ParseFromString(job.spec));
+  return spec;
+}
+
+std::string ErrorOf(const v1::SweepSpec& sweep) {
+  const auto jobs = Expand(sweep);
+  EXPECT_FALSE(jobs.ok());
+  EXPECT_EQ(jobs.status().code(), absl::StatusCode::kInvalidArgument) << jobs.status();
+  return std::string(jobs.status().message());
+}
+
+TEST(ExpandTest, TheAnnotatedSweepHasTheNumberOfJobsThatItsAxesGive) {
+  const auto jobs = Expand(Annotated());
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  // Teachers: 2 x 2 folds x 2 seeds. Students for a fold and seed: scratch 2x5, hard 5x2, soft 5,
+  // dkd 2x5x2, feature 3x2; hard from 64/8 is left out for seed 1 in both folds. Seeds and peak
+  // rates move together.
+  EXPECT_EQ(jobs->size(), 8u + 4 * (10 + 10 + 5 + 20 + 6) - 2 * 5);
+  std::map<std::string, int> labels;
+  for (const NewJob& job : *jobs) ++labels[job.method];
+  EXPECT_EQ(labels["hard"], 30);
+  EXPECT_EQ(labels["feature"], 24);
+  EXPECT_EQ(labels["scratch(sigma=3)"], 20);
+}
+
+TEST(ExpandTest, OverridesSpeakOfTeachersOrOfStudents) {
+  const auto jobs = Expand(Annotated());
+  ASSERT_TRUE(jobs.ok());
+  for (const NewJob& job : *jobs) {
+    const auto spec = SpecOf(job);
+    const bool mlp = job.model.starts_with("mlp");
+    if (job.kind == JobKind::kTeacher) {
+      EXPECT_EQ(spec.train().epochs(), job.model == "resnet1d-32/8" ? 30 : 20);
+    } else {
+      EXPECT_EQ(spec.train().epochs(), mlp ? 40 : 20) << job.model;
+    }
+    EXPECT_EQ(spec.train().peak_lr(), mlp ? 2e-3 : spec.seed() == 0 ? 5e-3 : 1e-2);
+    EXPECT_EQ(job.epochs, spec.train().epochs());
+  }
+}
+
+TEST(ExpandTest, AStudentLearnsOnlyFromItsOwnFoldsTeacher) {
+  const auto jobs = Expand(Annotated());
+  ASSERT_TRUE(jobs.ok());
+  std::map<JobId, v1::TrainingSpec> before;
+  int with_teacher = 0;
+  for (const NewJob& job : *jobs) {
+    const auto spec = SpecOf(job);
+    if (job.teacher) {
+      ++with_teacher;
+      ASSERT_TRUE(before.contains(*job.teacher)) << "teachers come first";
+      const auto& teacher = before.at(*job.teacher);
+      EXPECT_EQ(spec.teacher_job(), job.teacher->hex());
+      EXPECT_EQ(teacher.fold(), spec.fold());
+      EXPECT_EQ(teacher.seed(), spec.seed());
+      EXPECT_EQ(teacher.dataset().sha256(), spec.dataset().sha256());
+      EXPECT_EQ(teacher.split().SerializeAsString(), spec.split().SerializeAsString());
+      EXPECT_EQ(teacher.model().SerializeAsString(), spec.teacher_model().SerializeAsString());
+      EXPECT_TRUE(teacher.method().has_scratch());
+    } else {
+      EXPECT_TRUE(spec.teacher_job().empty());
+    }
+    EXPECT_EQ(TrainingId(spec), job.id);
+    before[job.id] = spec;
+  }
+  EXPECT_EQ(with_teacher, 4 * (10 + 5 + 20 + 6) - 10);
+}
+
+TEST(ExpandTest, NoFoldTestsASubjectThatItTrainsOn) {
+  const auto sweep = Small();
+  const auto jobs = Expand(sweep);
+  ASSERT_TRUE(jobs.ok());
+  const auto& names = sweep.datasets(0).info().subjects();
+  std::set<int> tested;
+  for (const NewJob& job : *jobs) {
+    const auto spec = SpecOf(job);
+    const auto parts = SplitSubjects(spec.split(), {names.begin(), names.end()}, spec.fold());
+    ASSERT_TRUE(parts.ok());
+    EXPECT_EQ(parts->validation.size(), 1u);
+    for (const int subject : parts->test) {
+      tested.insert(subject);
+      EXPECT_EQ(std::count(parts->train.begin(), parts->train.end(), subject), 0);
+      EXPECT_EQ(std::count(parts->validation.begin(), parts->validation.end(), subject), 0);
+    }
+  }
+  EXPECT_EQ(tested.size(), 8u);
+}
+
+TEST(ExpandTest, DefaultsAreWrittenOut) {
+  const auto jobs = Expand(Small());
+  ASSERT_TRUE(jobs.ok());
+  ASSERT_EQ(jobs->size(), 12u);
+  const auto teacher = SpecOf(jobs->front());
+  EXPECT_EQ(teacher.model().resnet1d().dropout(), 0.1);
+  EXPECT_EQ(teacher.train().peak_lr(), 5e-3) << "208,820 parameters";
+  EXPECT_TRUE(teacher.method().scratch().has_sigma());
+  const auto student = SpecOf(jobs->back());
+  EXPECT_EQ(student.train().peak_lr(), 1e-2) << "1,668 parameters";
+  EXPECT_EQ(student.train().optimizer(), v1::OPTIMIZER_ADAM);
+  EXPECT_EQ(student.train().epochs(), 40);
+  EXPECT_TRUE(student.model().resnet1d().has_dropout());
+  EXPECT_EQ(student.method().soft().temperature(), 2);
+  ASSERT_EQ(student.evaluate_size(), 1);
+  EXPECT_EQ(student.evaluate(0).sha256(), student.dataset().sha256());
+  EXPECT_GT(jobs->front().expected_cost, jobs->back().expected_cost);
+}
+
+TEST(ExpandTest, TwoSweepsShareTeachersAndEqualJobsCollapse) {
+  auto one = Small(), two = Small();
+  two.mutable_students(0)->mutable_resnet1d()->set_base(8);
+  std::set<JobId> ids;
+  for (const auto& sweep : {one, two}) {
+    const auto jobs = Expand(sweep);
+    ASSERT_TRUE(jobs.ok());
+    for (const NewJob& job : *jobs) ids.insert(job.id);
+  }
+  EXPECT_EQ(ids.size(), 4u + 8 + 8);
+  *one.add_students() = one.students(0);
+  EXPECT_EQ(Expand(one)->size(), 12u);
+}
+
+TEST(ExpandTest, ErrorsNameFieldValueAndWhatWouldBeRight) {
+  auto sweep = Annotated();
+  sweep.mutable_methods(3)->set_teachers(0, "bog");
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("no teacher 'bog'; did you mean 'big'?"));
+  sweep = Annotated();
+  sweep.add_seeds(2);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("seeds has 3 values and train.peak_lr has 2"));
+  sweep = Annotated();
+  sweep.mutable_zip(0)->set_axes(0, "train.peaklr");
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("'train.peaklr' is not an axis"));
+  sweep = Annotated();
+  sweep.add_folds(4);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("split.folds: 4; must be from 0 to 3"));
+  sweep = Annotated();
+  sweep.mutable_split()->set_kfold(9);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("split.kfold: 9"));
+  sweep = Annotated();
+  sweep.mutable_budget()->set_jobs(201);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("budget.jobs: 201; the sweep has 202 jobs"));
+  sweep = Annotated();
+  sweep.mutable_exclude(0)->set_student("mpl-*");
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("matches no job"));
+  sweep = Annotated();
+  sweep.mutable_overrides(0)->mutable_match()->set_teacher("bog");
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("overrides[0]"));
+  sweep = Annotated();
+  sweep.mutable_split()->set_validation(0);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("select.by: val.mae_bpm needs validation subjects"));
+  sweep = Small();
+  sweep.mutable_split()->set_validation(0);
+  sweep.mutable_train()->set_keep(v1::KEEP_BEST);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.keep: best needs validation subjects"));
+  sweep = Small();
+  sweep.clear_students();
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("students: must have at least one"));
+  sweep = Small();
+  sweep.clear_teachers();
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("`teachers` must have at least one"));
+  sweep = Small();
+  sweep.set_train_on(0, "lap");
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train_on: no dataset 'lap'; did you mean 'lab'?"));
+  sweep = Small();
+  sweep.mutable_train()->set_epochs(-1);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.epochs: -1"));
+}
+
+}  // namespace
+}  // namespace retort::core
