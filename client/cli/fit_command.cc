@@ -1,5 +1,4 @@
 #include <memory>
-#include <set>
 
 #include "absl/status/status.h"
 #include "client/cli/commands.h"
@@ -9,17 +8,6 @@
 
 namespace retort {
 namespace {
-
-// What people should know of the fits, each sentence once.
-void PrintWarnings(Context& context, const std::vector<Json>& rows) {
-  std::set<std::string> said;
-  for (const Json& row : rows) {
-    for (const Json& warning : row.at("warnings")) {
-      const auto text = warning.get<std::string>();
-      if (said.insert(text).second) context.terminal.out << "  " << text << "\n";
-    }
-  }
-}
 
 void Fit(Context& context, const std::string& sweep, const std::string& size) {
   Client client = context.NewClient();
@@ -41,14 +29,7 @@ void Fit(Context& context, const std::string& sweep, const std::string& size) {
       << "L = E + A * N^-alpha, L: MAE in BPM, mean over subjects; [95 % interval]\n"
       << TableText(rows, FitColumns(), context.terminal);
   PrintWarnings(context, rows);
-  const auto methods = MethodRows(*results);
-  if (!methods.ok()) return context.Fail(Annotate(methods.status(), "comparison of methods"));
-  if (!methods->empty()) {
-    context.terminal.out
-        << "\nEach method beside its scratch twins (* better on validation); gain in "
-           "BPM [95 % interval]\n"
-        << TableText(*methods, MethodColumns(), context.terminal);
-  }
+  PrintMethods(context, *results);
   context.terminal.out.flush();
 }
 

@@ -70,14 +70,17 @@ absl::Status Work(Context& context, const LocalFlags& flags, const SweepFile& fi
   RETORT_RETURN_IF_ERROR(cluster.StartWorkers());
   context.terminal.err << "retort: coordinator at " << cluster.address() << ", logs in "
                        << flags.cluster.folder << std::endl;
-  RETORT_ASSIGN_OR_RETURN(
-      const v1::Sweep ended,
-      WaitWithProgress(
-          context, client, name, absl::InfiniteDuration(), [&](ProgressDisplay& display) {
-            return cluster.Tend(absl::Now(), [&](const std::string& line) { display.Say(line); });
-          }));
+  const auto ended = WaitWithProgress(
+      context, client, name, absl::InfiniteDuration(), [&](ProgressDisplay& display) {
+        return cluster.Tend(absl::Now(), [&](const std::string& line) { display.Say(line); });
+      });
+  if (absl::IsCancelled(ended.status())) {
+    context.terminal.err << "retort: interrupted; ending the workers and the coordinator"
+                         << std::endl;
+  }
+  RETORT_RETURN_IF_ERROR(ended.status());
   RETORT_ASSIGN_OR_RETURN(const SweepResults results, FetchResults(client, name));
-  context.exit_code = ExitCodeOf(ended);
+  context.exit_code = ExitCodeOf(*ended);
   if (context.format == Format::kTable) {
     PrintReport(context, results);
   } else {
@@ -96,7 +99,7 @@ void Local(Context& context, LocalFlags flags) {
   CatchInterrupts();
   const absl::Status status = Work(context, flags, *file);
   if (!absl::IsCancelled(status)) return context.Fail(status);
-  context.terminal.err << "retort: interrupted; nothing is lost, and the same command goes on:\n"
+  context.terminal.err << "retort: nothing is lost, and the same command goes on:\n"
                        << "  retort local " << flags.file << " --folder " << flags.cluster.folder
                        << std::endl;
   context.exit_code = kInterrupted;

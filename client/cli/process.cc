@@ -117,8 +117,8 @@ absl::StatusOr<std::string> FindProgram(const std::string& name) {
     const std::string program = folder + "/" + name;
     if (!folder.empty() && access(program.c_str(), X_OK) == 0) return program;
   }
-  return absl::NotFoundError(absl::StrCat(name, ": found neither in ", folders[0],
-                                          ", where this program is, nor on the PATH"));
+  return absl::FailedPreconditionError(absl::StrCat(name, ": found neither in ", folders[0],
+                                                    ", where this program is, nor on the PATH"));
 }
 
 std::string LastLines(const std::string& path, int lines) {

@@ -44,7 +44,8 @@ class ChildProcess {
 // its parent, closes what it inherited and becomes the program. Does not return if that succeeds.
 int BecomeChild(int argc, char** argv);
 
-// A program of this project: beside this executable, else on the PATH. NOT_FOUND if it is nowhere.
+// A program of this project: beside this executable, else on the PATH. FAILED_PRECONDITION if it is
+// nowhere.
 absl::StatusOr<std::string> FindProgram(const std::string& name);
 
 // The last lines of a file, for errors; empty if it cannot be read.

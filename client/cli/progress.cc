@@ -52,7 +52,7 @@ std::string ProgressLine(const SweepProgress& progress, int width) {
 
 void ProgressDisplay::Show(const SweepProgress& progress, absl::Time now) {
   const bool live = terminal_.err_is_terminal;
-  const absl::Duration rate = live ? absl::Milliseconds(200) : absl::Seconds(3);
+  const absl::Duration rate = live ? absl::Milliseconds(200) : absl::Seconds(5);
   if (now - shown_at_ < rate) return;
   const std::string line = ProgressLine(progress, live ? terminal_.width : 200);
   // Without a terminal only a change of the counts is worth a line, not each new guess of the end.

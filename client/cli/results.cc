@@ -4,11 +4,13 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/rows.h"
 #include "common/status.h"
 
@@ -90,6 +92,19 @@ std::string ParamsText(const Json& row) {
   if (value < 10000) return absl::StrFormat("%.0f", value);
   if (value < 1e6) return absl::StrFormat("%.1fk", value / 1e3);
   return absl::StrFormat("%.1fM", value / 1e6);
+}
+
+// A sentence as lines of at most 78 characters, indented by two.
+std::string Wrapped(const std::string& sentence) {
+  std::string out, line = " ";
+  for (const absl::string_view word : absl::StrSplit(sentence, ' ')) {
+    if (line.size() + 1 + word.size() > 78 && line.size() > 1) {
+      absl::StrAppend(&out, line, "\n");
+      line = " ";
+    }
+    absl::StrAppend(&line, " ", word);
+  }
+  return absl::StrCat(out, line, "\n");
 }
 
 }  // namespace
@@ -211,6 +226,35 @@ std::string MissingLine(const SweepResults& results) {
   return line.empty() ? "" : absl::StrCat("Jobs without a result: ", line, ".");
 }
 
+void PrintWarnings(Context& context, const std::vector<Json>& fits) {
+  std::set<std::string> said;
+  for (const Json& row : fits) {
+    for (const Json& warning : row.at("warnings")) {
+      const auto text = warning.get<std::string>();
+      if (said.insert(text).second) context.terminal.out << Wrapped(text);
+    }
+  }
+}
+
+void PrintMethods(Context& context, const SweepResults& results) {
+  const auto methods = MethodRows(results);
+  if (!methods.ok()) {
+    context.terminal.err << "retort: comparison: " << MessageOf(methods.status()) << std::endl;
+    return;
+  }
+  if (methods->empty()) return;
+  std::ostream& out = context.terminal.out;
+  out << "\nEach method beside its scratch twins (* better on validation). Gain: BPM\n"
+         "saved in pairs of one student, fold, seed and subject, with 95 % interval.\n"
+      << TableText(*methods, MethodColumns(), context.terminal);
+  std::set<std::string> said;
+  for (const Json& row : *methods) {
+    if (!row["reason"].is_string()) continue;
+    const auto reason = row["reason"].get<std::string>();
+    if (said.insert(reason).second) out << Wrapped("not resolved: " + reason);
+  }
+}
+
 void PrintReport(Context& context, const SweepResults& results) {
   std::ostream& out = context.terminal.out;
   const auto rows = GroupedRows(results);
@@ -218,24 +262,12 @@ void PrintReport(Context& context, const SweepResults& results) {
     out << TableText(rows, GroupedColumns(), context.terminal) << FloorsLine(results) << "\n";
   }
   if (const std::string missing = MissingLine(results); !missing.empty()) out << missing << "\n";
-  const auto methods = MethodRows(results);
-  if (!methods.ok()) {
-    context.terminal.err << "retort: comparison: " << MessageOf(methods.status()) << std::endl;
-  } else if (!methods->empty()) {
-    out << "\nEach method beside its scratch twins (gain: BPM saved, 95 % interval):\n"
-        << TableText(*methods, MethodColumns(), context.terminal);
-    std::map<std::string, bool> said;
-    for (const Json& row : *methods) {
-      if (row["reason"].is_string() && !said[row["reason"]]) {
-        said[row["reason"]] = true;
-        out << "  " << row["reason"].get<std::string>() << "\n";
-      }
-    }
-  }
+  PrintMethods(context, results);
   const auto fits = FitRows(results, "params_body");
   if (!fits.empty()) {
-    out << "\nError by parameters of the body, L = E + A * N^-alpha (95 % interval):\n"
+    out << "\nError by parameters of the body, L = E + A * N^-alpha [95 % interval]:\n"
         << TableText(fits, FitColumns(), context.terminal);
+    PrintWarnings(context, fits);
   }
   out.flush();
 }

@@ -54,6 +54,13 @@ const std::vector<Column>& MethodColumns();
 std::vector<Json> FitRows(const SweepResults& results, const std::string& size);
 const std::vector<Column>& FitColumns();
 
+// What people should know of the fits: each row's warnings, every sentence once.
+void PrintWarnings(Context& context, const std::vector<Json>& fits);
+
+// Each method beside its scratch twins, with why a verdict is missing; nothing where there is
+// nothing to compare.
+void PrintMethods(Context& context, const SweepResults& results);
+
 // The table, the comparison of methods and the fits, for people, as `retort local` ends.
 void PrintReport(Context& context, const SweepResults& results);
 
