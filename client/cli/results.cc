@@ -96,15 +96,14 @@ std::string ParamsText(const Json& row) {
 
 // A sentence as lines of at most 78 characters, indented by two.
 std::string Wrapped(const std::string& sentence) {
-  std::string out, line = " ";
+  std::string out;
+  size_t column = 0;
   for (const absl::string_view word : absl::StrSplit(sentence, ' ')) {
-    if (line.size() + 1 + word.size() > 78 && line.size() > 1) {
-      absl::StrAppend(&out, line, "\n");
-      line = " ";
-    }
-    absl::StrAppend(&line, " ", word);
+    const bool breaks = column == 0 || column + 1 + word.size() > 78;
+    absl::StrAppend(&out, column == 0 ? "  " : breaks ? "\n  " : " ", word);
+    column = (breaks ? 2 : column + 1) + word.size();
   }
-  return absl::StrCat(out, line, "\n");
+  return out + "\n";
 }
 
 }  // namespace
