@@ -90,8 +90,10 @@ absl::Status State::CheckSweep(SweepKey key) const {
   if (sweep.row.state == SweepState::kCancelled && !chores_.contains({JobKey{}, key})) {
     for (const JobKey job_key : sweep.jobs) {
       const Job& job = this->job(job_key);
+      // Wanted, or a chore of another of its sweeps is still to come.
       const bool wanted = std::any_of(job.sweeps.begin(), job.sweeps.end(), [this](SweepKey s) {
-        return this->sweep(s).row.state != SweepState::kCancelled;
+        return this->sweep(s).row.state != SweepState::kCancelled ||
+               chores_.contains({JobKey{}, s});
       });
       if (!wanted && !HasEnded(job.row.state)) {
         return Broken(
