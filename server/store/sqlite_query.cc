@@ -1,7 +1,8 @@
 // People's own SELECTs, on a connection that can do nothing else.
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <set>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -30,12 +31,26 @@ constexpr const char* kFunctions[] = {
     "time",         "total",        "trim",       "trunc",     "typeof",      "unixepoch",
     "upper"};
 
+// What the authoriser knows and finds out.
+struct Guard {
+  std::set<std::string> schema;  // names of all tables and views
+  std::string refused;           // what it refused last
+};
+
+// True for a table of the statement's own (a common table expression), of which SQLite tells only
+// that it is used.
+bool IsOwn(const Guard& guard, const std::string& name) {
+  return !guard.schema.contains(name) && name.rfind("sqlite_", 0) != 0 &&
+         name.rfind("pragma_", 0) != 0;
+}
+
 // Allows reading of the allowed tables only, whatever view or common table expression the read came
 // through.
-int Authorize(void* refused, int action, const char* first, const char* second, const char*,
+int Authorize(void* context, int action, const char* first, const char* second, const char*,
               const char*) {
-  const auto allowed = [&](bool ok, const char* what) {
-    if (!ok) *static_cast<std::string*>(refused) = what == nullptr ? "" : what;
+  Guard& guard = *static_cast<Guard*>(context);
+  const auto allowed = [&guard](bool ok, const char* what) {
+    if (!ok) guard.refused = what == nullptr ? "" : what;
     return ok ? SQLITE_OK : SQLITE_DENY;
   };
   switch (action) {
@@ -45,6 +60,8 @@ int Authorize(void* refused, int action, const char* first, const char* second, 
     case SQLITE_READ: {
       // Parts of the statement itself (subqueries, count(*)) come without a name of a table.
       if (first == nullptr || *first == '\0') return SQLITE_OK;
+      if ((second == nullptr || *second == '\0') && IsOwn(guard, absl::AsciiStrToLower(first)))
+        return SQLITE_OK;
       const auto& tables = QueryableTables();
       return allowed(std::find(tables.begin(), tables.end(), first) != tables.end(), first);
     }
@@ -88,6 +105,16 @@ void LimitMemory(sqlite3* db) {
   sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
 }
 
+absl::StatusOr<Guard> GuardOf(const Connection& db) {
+  Guard guard;
+  RETORT_ASSIGN_OR_RETURN(Statement names, db.Prepare("SELECT lower(name) FROM sqlite_schema"));
+  while (true) {
+    RETORT_ASSIGN_OR_RETURN(const bool row, names.Step());
+    if (!row) return guard;
+    guard.schema.emplace(names.Text(0));
+  }
+}
+
 absl::Status BadSql(sqlite3* db, int code, const std::string& refused) {
   if ((code & 0xff) == SQLITE_AUTH) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -98,7 +125,7 @@ absl::Status BadSql(sqlite3* db, int code, const std::string& refused) {
 }
 
 absl::StatusOr<Statement> PrepareOne(const Connection& db, std::string_view sql,
-                                     std::string& refused) {
+                                     const std::string& refused) {
   sqlite3_stmt* raw = nullptr;
   const char* tail = nullptr;
   const int code =
@@ -138,9 +165,9 @@ absl::StatusOr<QueryResult> RunQuery(
   LimitMemory(db.get());
   TimePoint deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limits.time);
   sqlite3_progress_handler(db.get(), kStepsBetweenChecks, PastDeadline, &deadline);
-  std::string refused;
-  sqlite3_set_authorizer(db.get(), Authorize, &refused);
-  RETORT_ASSIGN_OR_RETURN(Statement statement, PrepareOne(db, sql, refused));
+  RETORT_ASSIGN_OR_RETURN(Guard guard, GuardOf(db));
+  sqlite3_set_authorizer(db.get(), Authorize, &guard);
+  RETORT_ASSIGN_OR_RETURN(Statement statement, PrepareOne(db, sql, guard.refused));
 
   const int width = sqlite3_column_count(statement.get());
   std::vector<std::string> names;
