@@ -43,7 +43,7 @@ TEST_P(BadSweepFile, IsRefusedWithOneMessageThatNamesWhatIsWrong) {
   const std::string file =
       cluster.Write("sweep.yaml", Replaced(kGood, GetParam().from, GetParam().to));
   const std::string data = cluster.folder() + "/data";
-  const Outcome outcome = Run({"retort", "local", file, "--folder", data}, cluster.folder());
+  const Outcome outcome = RunCommand({"retort", "local", file, "--folder", data}, cluster.folder());
   EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
   EXPECT_EQ(outcome.out, "");
   for (const std::string& token : GetParam().tokens) {
@@ -88,8 +88,8 @@ TEST(BadInput, ADamagedDatasetIsNamed) {
     std::string damaged = *bytes;
     damage(damaged);
     cluster.Write("d.safetensors", damaged);
-    const Outcome outcome =
-        Run({"retort", "local", file, "--folder", cluster.folder() + "/data"}, cluster.folder());
+    const Outcome outcome = RunCommand(
+        {"retort", "local", file, "--folder", cluster.folder() + "/data"}, cluster.folder());
     EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
     EXPECT_NE(outcome.err.find("d.safetensors"), std::string::npos) << outcome.err;
     EXPECT_FALSE(std::filesystem::exists(cluster.folder() + "/data"));
@@ -109,8 +109,8 @@ TEST(BadInput, ARecordingCutShortIsNamedAndNothingIsWritten) {
   std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
   const std::string out = cluster.folder() + "/out.safetensors";
   const Outcome outcome =
-      Run({"retort", "data", "prepare", "ieee-spc-2015", "--from", copy, "--out", out},
-          cluster.folder());
+      RunCommand({"retort", "data", "prepare", "ieee-spc-2015", "--from", copy, "--out", out},
+                 cluster.folder());
   EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
   EXPECT_NE(outcome.err.find("DATA_05_TYPE02.mat"), std::string::npos) << outcome.err;
   EXPECT_FALSE(std::filesystem::exists(out));
@@ -119,7 +119,7 @@ TEST(BadInput, ARecordingCutShortIsNamedAndNothingIsWritten) {
 TEST(BadInput, ACoordinatorThatIsNotThereIsSaidSo) {
   Cluster cluster;
   const Outcome outcome =
-      Run({"retort", "sweep", "list", "--coordinator", "127.0.0.1:1"}, cluster.folder());
+      RunCommand({"retort", "sweep", "list", "--coordinator", "127.0.0.1:1"}, cluster.folder());
   EXPECT_EQ(outcome.exit_code, 4) << outcome.err;
   EXPECT_NE(outcome.err.find("127.0.0.1:1"), std::string::npos) << outcome.err;
 }

@@ -50,7 +50,7 @@ Outcome Cluster::Cli(std::vector<std::string> arguments, absl::Duration limit) {
   arguments.insert(arguments.begin(), "retort");
   arguments.push_back("--coordinator");
   arguments.push_back(address_);
-  return Run(arguments, folder_, limit);
+  return RunCommand(arguments, folder_, limit);
 }
 
 nlohmann::json Cluster::Json(std::vector<std::string> arguments) {
@@ -69,9 +69,9 @@ std::string Cluster::Write(const std::string& name, const std::string& text) {
 }
 
 void Cluster::MakeDataset() {
-  const Outcome made = Run({"retort", "data", "synth", "--out", folder_ + "/d.safetensors",
-                            "--subjects", "6", "--minutes", "1", "--seed", "1"},
-                           folder_);
+  const Outcome made = RunCommand({"retort", "data", "synth", "--out", folder_ + "/d.safetensors",
+                                   "--subjects", "6", "--minutes", "1", "--seed", "1"},
+                                  folder_);
   ASSERT_EQ(made.exit_code, 0) << made.err;
 }
 

@@ -26,7 +26,7 @@ class LocalTest : public testing::Test {
   void SetUp() override { cluster_.MakeDataset(); }
 
   Outcome Local(const std::string& yaml) {
-    return Run(Command(yaml), cluster_.folder(), absl::Seconds(240));
+    return RunCommand(Command(yaml), cluster_.folder(), absl::Seconds(240));
   }
   std::vector<std::string> Command(const std::string& yaml) {
     return {"retort",
@@ -75,7 +75,7 @@ TEST_F(LocalTest, AnInterruptedSweepGoesOnWhereItWas) {
   const std::string yaml = SweepOf("{resnet1d: 4/4}", 8);
   {
     Process local(Command(yaml), cluster_.folder(), "local");
-    SleepFor(absl::Seconds(6));
+    Pause(absl::Seconds(6));
     local.Signal(SIGINT);
     const auto code = local.Wait(absl::Seconds(60));
     ASSERT_TRUE(code.has_value()) << "did not leave on Ctrl-C";

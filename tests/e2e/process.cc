@@ -78,14 +78,14 @@ std::optional<int> Process::Wait(absl::Duration limit) {
     } else if (WallNow() >= end) {
       return std::nullopt;
     } else {
-      SleepFor(absl::Milliseconds(5));
+      Pause(absl::Milliseconds(5));
     }
   }
   return exit_code_;
 }
 
-Outcome Run(const std::vector<std::string>& arguments, const std::string& folder,
-            absl::Duration limit) {
+Outcome RunCommand(const std::vector<std::string>& arguments, const std::string& folder,
+                   absl::Duration limit) {
   const std::string label = "run-" + NewUuid();
   Outcome outcome;
   {
@@ -99,7 +99,7 @@ Outcome Run(const std::vector<std::string>& arguments, const std::string& folder
   return outcome;
 }
 
-void SleepFor(absl::Duration duration) { absl::SleepFor(duration); }
+void Pause(absl::Duration duration) { absl::SleepFor(duration); }
 absl::Time WallNow() { return absl::Now(); }
 
 }  // namespace retort::e2e

@@ -45,14 +45,14 @@ class Process {
 };
 
 // Runs one command to its end. Fails the test if it takes longer than `limit`.
-Outcome Run(const std::vector<std::string>& arguments, const std::string& folder,
-            absl::Duration limit = absl::Seconds(60));
+Outcome RunCommand(const std::vector<std::string>& arguments, const std::string& folder,
+                   absl::Duration limit = absl::Seconds(60));
 
 // Waits until `condition()` is true; false when the limit passes.
 template <typename Condition>
 bool Eventually(absl::Duration limit, Condition condition);
 
-void SleepFor(absl::Duration duration);
+void Pause(absl::Duration duration);
 absl::Time WallNow();
 
 template <typename Condition>
@@ -60,7 +60,7 @@ bool Eventually(absl::Duration limit, Condition condition) {
   const absl::Time end = WallNow() + limit;
   while (!condition()) {
     if (WallNow() > end) return false;
-    SleepFor(absl::Milliseconds(50));
+    Pause(absl::Milliseconds(50));
   }
   return true;
 }

@@ -108,7 +108,7 @@ TEST_F(SweepTest, ACoordinatorThatIsKilledLosesNothingAndInterruptsNoRun) {
   const std::string sweep = Submit(SweepOf("{resnet1d: 4/4}", "s", 10));
   ASSERT_TRUE(Eventually(absl::Seconds(30), [&] { return Running(sweep) == 2; }));
   cluster_.KillServer();
-  SleepFor(absl::Seconds(1));
+  Pause(absl::Seconds(1));
   cluster_.StartServer();
   WaitForSuccess(sweep);
   const auto results = cluster_.Json({"results", sweep});
