@@ -35,6 +35,8 @@ struct Case {
   std::vector<std::string> tokens;  // what the message must name
 };
 
+void PrintTo(const Case& value, std::ostream* out) { *out << value.name; }
+
 class BadSweepFile : public testing::TestWithParam<Case> {};
 
 TEST_P(BadSweepFile, IsRefusedWithOneMessageThatNamesWhatIsWrong) {
@@ -68,8 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"UndefinedTeacher", "soft]", "{soft: {teachers: [huge]}}]", {"huge", "resnet1d-8/4"}},
         Case{"UnknownFamily", "{resnet1d: 8/4}", "{resnet2d: 8/4}", {"resnet2d", "resnet1d"}},
         Case{"MalformedSize", "8/4", "8-4", {"8-4", "BASE/BLOCKS"}},
-        Case{"EmptyGrid", "[{resnet1d: 4/4}]", "[]", {"students", "empty"}},
-        Case{"EmptySeeds", "[0]", "[]", {"seeds", "empty"}},
+        Case{"EmptyGrid", "[{resnet1d: 4/4}]", "[]", {"students", "at least one value"}},
+        Case{"EmptySeeds", "[0]", "[]", {"seeds", "at least one value"}},
         Case{"NoDataset", "datasets: {d: {path: d.safetensors}}\n", "", {"datasets"}},
         Case{"TooManyFolds", "kfold: 2", "kfold: 7", {"kfold", "7", "6 subjects"}},
         Case{"BadName", "name: s", "name: 'My Sweep'", {"name", "My Sweep", "lower-case"}},

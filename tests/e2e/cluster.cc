@@ -37,13 +37,14 @@ void Cluster::KillServer() {
   ASSERT_TRUE(server_->Wait(absl::Seconds(10)).has_value());
 }
 
-std::unique_ptr<Process> Cluster::StartWorker(const std::string& id, int slots, int epoch_ms) {
+std::unique_ptr<Process> Cluster::StartWorker(const std::string& id, int slots, int epoch_ms,
+                                              std::map<std::string, std::string> environment) {
+  environment["RETORT_FAKE_EPOCH_MS"] = absl::StrCat(epoch_ms);
   return std::make_unique<Process>(
       std::vector<std::string>{"retort-worker", "--coordinator", address_, "--id", id, "--folder",
                                folder_ + "/" + id, "--slots", absl::StrCat(slots), "--runner",
                                std::string(RETORT_BINARY_DIR) + "/bin/retort-fake-runner"},
-      folder_, id,
-      std::map<std::string, std::string>{{"RETORT_FAKE_EPOCH_MS", absl::StrCat(epoch_ms)}});
+      folder_, id, environment);
 }
 
 Outcome Cluster::Cli(std::vector<std::string> arguments, absl::Duration limit) {

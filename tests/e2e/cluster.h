@@ -3,6 +3,7 @@
 #ifndef RETORT_TESTS_E2E_CLUSTER_H_
 #define RETORT_TESTS_E2E_CLUSTER_H_
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -24,7 +25,8 @@ class Cluster {
   void KillServer();
 
   // Starts a worker that runs `retort-fake-runner`, each epoch taking `epoch_ms`.
-  std::unique_ptr<Process> StartWorker(const std::string& id, int slots, int epoch_ms);
+  std::unique_ptr<Process> StartWorker(const std::string& id, int slots, int epoch_ms,
+                                       std::map<std::string, std::string> environment = {});
 
   // Runs `retort ARGUMENTS --coordinator ...`.
   Outcome Cli(std::vector<std::string> arguments, absl::Duration limit = absl::Seconds(60));
