@@ -14,11 +14,11 @@ cmake --preset release -DRETORT_TESTS=OFF >/dev/null
 cmake --build --preset release
 retort=$PWD/build/release/bin/retort
 
-step "3/4 Synthetic recordings (retort-demo/synth.safetensors)"
+step "3/4 Synthetic recordings (retort-demo/demo.safetensors)"
 mkdir -p retort-demo
 cd retort-demo
 cp ../deploy/sweeps/demo.yaml .
-"$retort" data synth --out synth.safetensors --subjects 12 --minutes 3 --seed 1
+"$retort" data synth --out demo.safetensors --subjects 8 --minutes 5 --motion 0.3
 
 step "4/4 A sweep through a coordinator and two workers (retort-demo/demo.yaml)"
 "$retort" local demo.yaml --folder data --workers 2
@@ -29,6 +29,6 @@ What to type next, from the folder $PWD:
   export PATH="$(dirname "$retort"):\$PATH"
   retort local demo.yaml --folder data     # runs nothing: every job is known; prints the same tables
   \$EDITOR demo.yaml                        # add a student, run it again: only its jobs run
-  retort data show synth.safetensors       # what is in a dataset
+  retort data show demo.safetensors       # what is in a dataset
   retort --help                            # everything else; README.md has a five-minute tour
 END

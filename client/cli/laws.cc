@@ -1,11 +1,11 @@
 // Comparison of methods and scaling laws of a sweep's results: the part of results.h that calls
 // client/scaling.
+#include <compare>
 #include <limits>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -96,22 +96,39 @@ double SizeOf(const v1::Job& job, const std::string& size) {
 // `resnet1d` of `resnet1d-32/8`.
 std::string FamilyOf(const std::string& model) { return model.substr(0, model.find('-')); }
 
-Json FitRow(const std::string& family, const std::string& method, const std::string& teacher,
-            const std::string& size, const std::vector<scaling::Observation>& observations) {
-  Json row = {{"family", family},
-              {"method", method},
-              {"teacher", teacher.empty() ? Json(nullptr) : Json(teacher)},
+// One law: what its students have in common. Training values are not part of it, since the peak
+// learning rate depends on the size; where one student was trained with several, `variant` counts
+// them in the sweep's order.
+struct LawKey {
+  std::string family, method, teacher, dataset;
+  int variant = 0;
+
+  friend auto operator<=>(const LawKey&, const LawKey&) = default;
+};
+
+// What jobs have in common that differ in their training values alone.
+std::string TwinName(const v1::Job& job) {
+  return absl::StrCat(job.spec().dataset().sha256(), " ", job.model(), " ", job.method(), " ",
+                      job.teacher(), " ", job.seed(), " ", job.fold());
+}
+
+Json FitRow(const LawKey& key, const std::string& size,
+            const std::vector<scaling::Observation>& observations) {
+  Json row = {{"family", key.family},
+              {"method", key.method},
+              {"teacher", key.teacher.empty() ? Json(nullptr) : Json(key.teacher)},
+              {"dataset", key.dataset},
+              {"variant", key.variant},
               {"form", scaling::FormName(scaling::Form::kPower)},
               {"size", size}};
   const auto fit = scaling::FitLaw(observations, {});
-  for (const char* name : {"E", "A", "alpha"}) {
+  for (const std::string name : {"E", "A", "alpha"}) {
     const scaling::Parameter* parameter = fit.ok() ? fit->Find(name) : nullptr;
-    const auto key = std::string(name);
     const bool bounded = parameter != nullptr && parameter->interval.has_value();
-    row[key] = parameter == nullptr ? Json(nullptr) : Number(parameter->value);
-    row[key + "_low"] = bounded ? Number(parameter->interval->low) : Json(nullptr);
-    row[key + "_high"] = bounded ? Number(parameter->interval->high) : Json(nullptr);
-    row[key + "_at_bound"] = parameter != nullptr && parameter->at_bound;
+    row[name] = parameter == nullptr ? Json(nullptr) : Number(parameter->value);
+    row[name + "_low"] = bounded ? Number(parameter->interval->low) : Json(nullptr);
+    row[name + "_high"] = bounded ? Number(parameter->interval->high) : Json(nullptr);
+    row[name + "_at_bound"] = parameter != nullptr && parameter->at_bound;
   }
   row["r_squared"] = fit.ok() ? Number(fit->r_squared) : Json(nullptr);
   row["sizes"] = fit.ok() ? Json(fit->points.size()) : Json(nullptr);
@@ -128,6 +145,11 @@ Json FitRow(const std::string& family, const std::string& method, const std::str
     for (const scaling::Warning& warning : fit->warnings) warnings.push_back(warning.message);
   } else {
     warnings.push_back(MessageOf(fit.status()));
+  }
+  if (key.variant > 0) {
+    warnings.push_back(
+        "students were trained with several training values: each has its own law, in the order "
+        "of the sweep file; `select` would choose among them on validation");
   }
   row["warnings"] = warnings;
   row["points"] = points;
@@ -174,26 +196,26 @@ const std::vector<Column>& MethodColumns() {
 }
 
 std::vector<Json> FitRows(const SweepResults& results, const std::string& size) {
-  using Key = std::tuple<std::string, std::string, std::string>;
-  std::vector<Key> order;
-  std::map<Key, std::vector<scaling::Observation>> groups;
-  std::map<Key, std::set<double>> sizes;
+  std::vector<LawKey> order;
+  std::map<LawKey, std::vector<scaling::Observation>> groups;
+  std::map<LawKey, std::set<double>> sizes;
+  std::map<std::string, int> variants;
   for (size_t i = 0; i < results.jobs.size(); ++i) {
     const v1::Job& job = results.jobs[i];
     if (!results.selected[i] || job.kind() != v1::JOB_KIND_STUDENT) continue;
-    const Key key{FamilyOf(job.model()), job.method(), job.teacher()};
+    const LawKey key{FamilyOf(job.model()), job.method(), job.teacher(),
+                     job.spec().dataset().sha256(), variants[TwinName(job)]++};
     if (groups.count(key) == 0) order.push_back(key);
     for (const auto& subject : job.result().evaluations(0).subjects()) {
-      groups[key].push_back(
-          {SizeOf(job, size), subject.metrics().mae_bpm(), subject.subject(), job.seed()});
+      groups[key].push_back({SizeOf(job, size), subject.metrics().mae_bpm(), subject.subject(),
+                             job.seed(), job.fold()});
       sizes[key].insert(SizeOf(job, size));
     }
   }
   std::vector<Json> rows;
-  for (const Key& key : order) {
+  for (const LawKey& key : order) {
     if (sizes[key].size() < kMinSizes) continue;
-    rows.push_back(
-        FitRow(std::get<0>(key), std::get<1>(key), std::get<2>(key), size, groups.at(key)));
+    rows.push_back(FitRow(key, size, groups.at(key)));
   }
   return rows;
 }
