@@ -186,11 +186,11 @@ const std::vector<Column>& MethodColumns() {
        [](const Json& row) {
          return row.at("arm").get<std::string>() + (row.at("reference").get<bool>() ? " *" : "");
        }},
-      {"pairs", "pairs", 0, {}},
+      {"pairs", "pairs", 0, {}, Room::kSpare},
       {"scratch_bpm", "scratch", 2, {}},
       {"method_bpm", "method", 2, {}},
       {"gain_bpm", "gain", 0, [](const Json& row) { return WithInterval(row, "gain", "_bpm"); }},
-      {"verdict", "verdict", 0, {}},
+      {"verdict", "verdict", 0, {}, Room::kNeeded},
   };
   return columns;
 }

@@ -53,7 +53,9 @@ std::string ProgressLine(const SweepProgress& progress, int width) {
 void ProgressDisplay::Show(const SweepProgress& progress, absl::Time now) {
   const bool live = terminal_.err_is_terminal;
   const absl::Duration rate = live ? absl::Milliseconds(200) : absl::Seconds(5);
-  if (now - shown_at_ < rate) return;
+  const v1::SweepState state = progress.sweep.state();
+  const bool over = state == v1::SWEEP_STATE_DONE || state == v1::SWEEP_STATE_CANCELLED;
+  if (!over && now - shown_at_ < rate) return;
   const std::string line = ProgressLine(progress, live ? terminal_.width : 200);
   // Without a terminal only a change of the counts is worth a line, not each new guess of the end.
   const std::string key = live ? line : line.substr(0, line.find(", about"));

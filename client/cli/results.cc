@@ -187,7 +187,7 @@ const std::vector<Column>& GroupedColumns() {
       {"teacher", "teacher", 0, {}},
       {"jobs", "n", 0, {}},
       {"mae_bpm", "MAE", 2, {}},
-      {"mae_argmax_bpm", "argmax", 2, {}},
+      {"mae_argmax_bpm", "argmax", 2, {}, Room::kSpare},
       {"within_5_bpm", "<=5", 0, Within5Text},
       {"params", "params", 0, ParamsText},
       {"latency_ms", "ms", 2, {}},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -31,6 +32,42 @@ bool IsNumeric(const std::vector<Json>& rows, const Column& column) {
   return any;
 }
 
+// One column with its cells as texts.
+struct Strip {
+  const Column* column;
+  bool numeric;
+  size_t width;
+  std::vector<std::string> cells;
+
+  // True if no row can be told from another by it.
+  bool SaysLittle() const {
+    if (column->room == Room::kNeeded) return false;
+    std::string value = "-";
+    for (const std::string& cell : cells) {
+      if (cell == "-" || cell == value) continue;
+      if (value != "-") return false;
+      value = cell;
+    }
+    return cells.size() > 1;
+  }
+};
+
+size_t LineWidth(const std::vector<Strip>& strips) {
+  size_t total = 0;
+  for (const Strip& strip : strips) total += strip.width + kGap;
+  return total == 0 ? 0 : total - kGap;
+}
+
+// Leaves out, from the right, the columns that `tells_little` says so of, until a line fits.
+template <typename Predicate>
+void LeaveOut(std::vector<Strip>& strips, size_t fit, Predicate tells_little) {
+  for (size_t i = strips.size(); i-- > 0 && LineWidth(strips) > fit;) {
+    if (strips.size() > 1 && tells_little(strips[i])) {
+      strips.erase(strips.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+}
+
 // The text within `width` characters.
 std::string Cut(const std::string& text, size_t width) {
   if (ShownWidth(text) <= width) return text;
@@ -46,18 +83,15 @@ std::string Cut(const std::string& text, size_t width) {
 }
 
 // Takes from the widest text column, one character at a time, until a line fits.
-void Shrink(std::vector<size_t>& widths, const std::vector<bool>& numeric, size_t fit) {
-  size_t total = 0;
-  for (const size_t width : widths) total += width + kGap;
-  while (total > fit + kGap) {
-    size_t widest = widths.size();
-    for (size_t i = 0; i < widths.size(); ++i) {
-      if (numeric[i] || widths[i] <= kNarrowest) continue;
-      if (widest == widths.size() || widths[i] > widths[widest]) widest = i;
+void Shrink(std::vector<Strip>& strips, size_t fit) {
+  while (LineWidth(strips) > fit) {
+    Strip* widest = nullptr;
+    for (Strip& strip : strips) {
+      if (strip.numeric || strip.width <= kNarrowest) continue;
+      if (widest == nullptr || strip.width > widest->width) widest = &strip;
     }
-    if (widest == widths.size()) return;
-    --widths[widest];
-    --total;
+    if (widest == nullptr) return;
+    --widest->width;
   }
 }
 
@@ -80,35 +114,37 @@ size_t ShownWidth(const std::string& text) {
 
 std::string TableText(const std::vector<Json>& rows, const std::vector<Column>& columns,
                       const Terminal& terminal) {
-  std::vector<std::vector<std::string>> cells(rows.size());
-  std::vector<size_t> widths;
-  std::vector<bool> numeric;
+  std::vector<Strip> strips;
   for (const Column& column : columns) {
-    widths.push_back(ShownWidth(column.header));
-    numeric.push_back(IsNumeric(rows, column));
-  }
-  for (size_t r = 0; r < rows.size(); ++r) {
-    for (size_t c = 0; c < columns.size(); ++c) {
-      cells[r].push_back(Escaped(CellText(rows[r], columns[c])));
-      widths[c] = std::max(widths[c], ShownWidth(cells[r][c]));
+    Strip strip{&column, IsNumeric(rows, column), ShownWidth(column.header), {}};
+    for (const Json& row : rows) {
+      strip.cells.push_back(Escaped(CellText(row, column)));
+      strip.width = std::max(strip.width, ShownWidth(strip.cells.back()));
     }
+    strips.push_back(std::move(strip));
   }
-  if (terminal.out_is_terminal) Shrink(widths, numeric, static_cast<size_t>(terminal.width));
+  if (terminal.out_is_terminal) {
+    const auto fit = static_cast<size_t>(terminal.width);
+    LeaveOut(strips, fit, [](const Strip& strip) { return strip.column->room == Room::kSpare; });
+    LeaveOut(strips, fit, [](const Strip& strip) { return strip.SaysLittle(); });
+    Shrink(strips, fit);
+  }
 
   const auto line = [&](const auto& text_of) {
     std::string out;
-    for (size_t c = 0; c < columns.size(); ++c) {
-      const std::string text = Cut(text_of(c), widths[c]);
-      const std::string pad(widths[c] - ShownWidth(text), ' ');
-      absl::StrAppend(&out, c == 0 ? "" : "  ", numeric[c] ? pad : "", text, numeric[c] ? "" : pad);
+    for (const Strip& strip : strips) {
+      const std::string text = Cut(text_of(strip), strip.width);
+      const std::string pad(strip.width - ShownWidth(text), ' ');
+      absl::StrAppend(&out, out.empty() ? "" : "  ", strip.numeric ? pad : "", text,
+                      strip.numeric ? "" : pad);
     }
     return out.substr(0, out.find_last_not_of(' ') + 1);
   };
-  std::string head = line([&](size_t c) { return columns[c].header; });
+  std::string head = line([](const Strip& strip) { return strip.column->header; });
   if (terminal.colour) head = "\x1b[1m" + head + "\x1b[0m";
   std::string out = head + "\n";
-  for (const auto& row : cells) {
-    absl::StrAppend(&out, line([&](size_t c) { return row[c]; }), "\n");
+  for (size_t row = 0; row < rows.size(); ++row) {
+    absl::StrAppend(&out, line([&](const Strip& strip) { return strip.cells[row]; }), "\n");
   }
   return out;
 }

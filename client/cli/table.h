@@ -10,6 +10,13 @@
 
 namespace retort {
 
+// What becomes of a column where a terminal is too narrow.
+enum class Room {
+  kUsual,   // left out if it says the same in every row
+  kSpare,   // left out first
+  kNeeded,  // never left out
+};
+
 // A column of a table, of the value at `key` of each row.
 struct Column {
   std::string key;
@@ -18,10 +25,12 @@ struct Column {
   // Other text, made of the whole row; without it numbers, strings and null (`-`) are written as
   // they are.
   std::function<std::string(const Json& row)> text;
+  Room room = Room::kUsual;
 };
 
-// The rows (objects) as a table: columns as wide as needed, numbers to the right. On a terminal the
-// widest texts are cut with `…` until a line fits its width; elsewhere nothing is cut.
+// The rows (objects) as a table: columns as wide as needed, numbers to the right. On a terminal
+// that is too narrow, columns that tell least are left out (Room), and then the widest texts are
+// cut with `…` until a line fits; elsewhere nothing is left out or cut.
 std::string TableText(const std::vector<Json>& rows, const std::vector<Column>& columns,
                       const Terminal& terminal);
 

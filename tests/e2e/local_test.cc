@@ -2,10 +2,11 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <filesystem>
+#include <regex>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "common/files.h"
 #include "tests/e2e/cluster.h"
 
 namespace retort::e2e {
@@ -72,10 +73,13 @@ TEST_F(LocalTest, RunsEveryMethodAndThenOnlyWhatIsNew) {
 }
 
 TEST_F(LocalTest, AnInterruptedSweepGoesOnWhereItWas) {
-  const std::string yaml = SweepOf("{resnet1d: 4/4}", 8);
+  const std::string yaml = SweepOf("{resnet1d: 4/4}", 400);
   {
     Process local(Command(yaml), cluster_.folder(), "local");
-    Pause(absl::Seconds(6));
+    const std::regex some_done(R"([1-9]/14 done)");
+    ASSERT_TRUE(Eventually(absl::Seconds(100), [&] {
+      return std::regex_search(ReadFile(cluster_.folder() + "/local.err").value_or(""), some_done);
+    }));
     local.Signal(SIGINT);
     const auto code = local.Wait(absl::Seconds(60));
     ASSERT_TRUE(code.has_value()) << "did not leave on Ctrl-C";

@@ -38,6 +38,26 @@ TEST(TableText, CutsTextOnATerminalAndNowhereElse) {
   }
 }
 
+TEST(TableText, LeavesOutWhatTellsLeastWhereATerminalIsTooNarrow) {
+  Output output;
+  const std::vector<Column> columns = {{"name", "name", 0, {}},
+                                       {"same", "same", 0, {}},
+                                       {"spare", "spare", 0, {}, Room::kSpare},
+                                       {"verdict", "verdict", 0, {}, Room::kNeeded}};
+  const std::vector<Json> rows = {
+      {{"name", "one"}, {"same", "always"}, {"spare", "x"}, {"verdict", "no"}},
+      {{"name", "two"}, {"same", "always"}, {"spare", "y"}, {"verdict", "no"}}};
+  const auto head = [&](int width) {
+    const Terminal terminal{output.out, output.err, true, false, false, width};
+    const std::string text = TableText(rows, columns, terminal);
+    return text.substr(0, text.find('\n'));
+  };
+  EXPECT_EQ(head(80), "name  same    spare  verdict");
+  EXPECT_EQ(head(24), "name  same    verdict");
+  EXPECT_EQ(head(14), "name  verdict");
+  EXPECT_EQ(head(5), "name  verdict") << "a verdict is never left out";
+}
+
 TEST(TableText, ShowsControlCharactersInsteadOfObeyingThem) {
   Output output;
   const std::vector<Json> rows = {{{"name", "a\x1b[31m"}, {"mae", nullptr}}};
