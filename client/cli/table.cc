@@ -95,6 +95,24 @@ void Shrink(std::vector<Strip>& strips, size_t fit) {
   }
 }
 
+// A line for each value that is not nested: `result.subjects[0].mae_bpm`.
+void Flatten(const std::string& path, const Json& value,
+             std::vector<std::pair<std::string, std::string>>& lines) {
+  if (value.is_object()) {
+    for (const auto& item : value.items()) {
+      Flatten(path.empty() ? item.key() : absl::StrCat(path, ".", item.key()), item.value(), lines);
+    }
+  } else if (value.is_array()) {
+    for (size_t i = 0; i < value.size(); ++i) {
+      Flatten(absl::StrCat(path, "[", i, "]"), value[i], lines);
+    }
+  } else {
+    lines.emplace_back(path, value.is_null()     ? "-"
+                             : value.is_string() ? value.get<std::string>()
+                                                 : value.dump());
+  }
+}
+
 std::string CsvField(const Json& value) {
   if (value.is_null()) return "";
   const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
@@ -201,14 +219,12 @@ void EmitObject(Context& context, const Json& object) {
     const int indent = context.format == Format::kJson ? 2 : -1;
     out << object.dump(indent, ' ', false, Json::error_handler_t::replace) << "\n";
   } else {
+    std::vector<std::pair<std::string, std::string>> lines;
+    Flatten("", object, lines);
     size_t widest = 0;
-    for (const auto& item : object.items()) widest = std::max(widest, item.key().size());
-    for (const auto& item : object.items()) {
-      const std::string pad(widest - item.key().size(), ' ');
-      const std::string text = item.value().is_string() ? item.value().get<std::string>()
-                               : item.value().is_null() ? "-"
-                                                        : item.value().dump();
-      out << item.key() << pad << "  " << Escaped(text) << "\n";
+    for (const auto& [key, text] : lines) widest = std::max(widest, key.size());
+    for (const auto& [key, text] : lines) {
+      out << key << std::string(widest - key.size(), ' ') << "  " << Escaped(text) << "\n";
     }
   }
   out.flush();

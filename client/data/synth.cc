@@ -106,7 +106,7 @@ Person DrawPerson(Random& random, int channels) {
 }
 
 // Activity of each sample: starts at rest, then phases of 30 to 70 s in the order of a treadmill
-// session: mostly one step up or down.
+// recording: mostly one step up or down.
 std::vector<Activity> DrawActivities(Random& random, int64_t samples) {
   std::vector<Activity> activities;
   activities.reserve(samples);

@@ -98,7 +98,7 @@ class AgentTest : public ::testing::Test {
   void Finished(int slot = 0) {
     v1::RunnerEvent event;
     event.mutable_finished()->mutable_result()->set_epochs(3);
-    event.mutable_finished()->set_weights_path("/work/weights");
+    event.mutable_finished()->set_weights_path("/attempt/weights");
     Event(event, slot);
   }
   void Failed(v1::FailureCause cause, int slot = 0) {
@@ -209,7 +209,7 @@ TEST_F(AgentTest, ResultWaitsForWeightsAndForPoints) {
   ASSERT_THAT(client_.batches, SizeIs(1));
   Finished();
   ASSERT_THAT(artifacts_.publishes, SizeIs(1));
-  EXPECT_EQ(artifacts_.publishes[0].second, "/work/weights");
+  EXPECT_EQ(artifacts_.publishes[0].second, "/attempt/weights");
   Published();
   EXPECT_THAT(last().finished(), IsEmpty()) << "its points are not durable";
   Ack(2);
