@@ -18,7 +18,7 @@ step "3/4 Synthetic recordings (retort-demo/demo.safetensors)"
 mkdir -p retort-demo
 cd retort-demo
 cp ../deploy/sweeps/demo.yaml .
-"$retort" data synth --out demo.safetensors --subjects 8 --minutes 5 --motion 0.3
+"$retort" data synth --out demo.safetensors --subjects 8 --minutes 5 --motion 0.5
 
 step "4/4 A sweep through a coordinator and two workers (retort-demo/demo.yaml)"
 "$retort" local demo.yaml --folder data --workers 2
