@@ -61,7 +61,9 @@ absl::StatusOr<std::string> SubmitOrFind(Context& context, Client& client, const
 }
 
 absl::Status Work(Context& context, const LocalFlags& flags, const SweepFile& file) {
-  RETORT_RETURN_IF_ERROR(MakeFolders(flags.cluster.folder));
+  if (const absl::Status made = MakeFolders(flags.cluster.folder); !made.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--folder: ", made.message()));
+  }
   const auto keep_waiting = [] { return !WasInterrupted(); };
   RETORT_ASSIGN_OR_RETURN(Cluster cluster, Cluster::Start(flags.cluster, keep_waiting));
   Client client(cluster.address());

@@ -118,6 +118,16 @@ TEST(BadInput, ARecordingCutShortIsNamedAndNothingIsWritten) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
+TEST(BadInput, AFolderThatCannotBeMadeIsNamed) {
+  Cluster cluster;
+  cluster.MakeDataset();
+  const Outcome outcome =
+      RunCommand({"retort", "local", cluster.Write("sweep.yaml", kGood), "--folder", "/proc/none"},
+                 cluster.folder());
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_NE(outcome.err.find("--folder: /proc/none"), std::string::npos) << outcome.err;
+}
+
 TEST(BadInput, ACoordinatorThatIsNotThereIsSaidSo) {
   Cluster cluster;
   const Outcome outcome =
