@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,6 +35,13 @@ std::string FolderOf(const std::string& path) {
   return folder.empty() ? "." : folder;
 }
 
+// How much is left on the disk that holds the path, or would; empty if that cannot be told.
+std::string FreeSpaceNote(std::string path) {
+  struct statvfs info;
+  if (statvfs(path.c_str(), &info) != 0 && statvfs(FolderOf(path).c_str(), &info) != 0) return "";
+  return absl::StrCat("; ", info.f_bavail * info.f_frsize, " bytes are free there");
+}
+
 }  // namespace
 
 absl::Status ErrnoStatus(int error, std::string_view path, std::string_view what) {
@@ -45,7 +53,7 @@ absl::Status ErrnoStatus(int error, std::string_view path, std::string_view what
       return absl::NotFoundError(message);
     case ENOSPC:
     case EDQUOT:
-      return absl::ResourceExhaustedError(message);
+      return absl::ResourceExhaustedError(message + FreeSpaceNote(std::string(path)));
     case EACCES:
     case EPERM:
     case EROFS:

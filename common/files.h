@@ -11,7 +11,8 @@
 namespace retort {
 
 // An error number as a status with the path: ENOENT is NOT_FOUND, ENOSPC and EDQUOT
-// RESOURCE_EXHAUSTED, EACCES, EPERM and EROFS PERMISSION_DENIED, others UNAVAILABLE.
+// RESOURCE_EXHAUSTED (says how much is free), EACCES, EPERM and EROFS PERMISSION_DENIED, others
+// UNAVAILABLE.
 absl::Status ErrnoStatus(int error, std::string_view path, std::string_view what);
 
 // Writes the file under a temporary name beside it, flushes it, renames it and flushes the folder:

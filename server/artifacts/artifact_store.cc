@@ -23,6 +23,38 @@ int64_t FileSize(const std::string& path) {
   return info.st_size;
 }
 
+// A pin that is younger than this is not written again.
+constexpr absl::Duration kFreshPin = absl::Minutes(1);
+
+absl::Time TimeOf(const struct stat& info) { return absl::TimeFromTimespec(info.st_mtim); }
+
+// Sets the file's time to now. False: it is not there.
+bool Touch(const std::string& path) { return utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0; }
+
+// What a file name that is a hash names, with size and time.
+absl::StatusOr<ArtifactStore::Stored> StoredAt(const std::filesystem::path& path) {
+  ArtifactStore::Stored stored;
+  RETORT_ASSIGN_OR_RETURN(stored.hash, ArtifactHash::FromHex(path.filename().string()));
+  struct stat info;
+  if (lstat(path.c_str(), &info) != 0) return ErrnoStatus(errno, path.string(), "cannot be read");
+  if (!S_ISREG(info.st_mode)) return absl::NotFoundError(path.string() + ": is no file");
+  stored.size_bytes = info.st_size;
+  stored.pinned = TimeOf(info);
+  return stored;
+}
+
+// Adds the artifacts that lie in a folder; none if there is no such folder.
+absl::Status ListFolder(const std::string& folder, std::vector<ArtifactStore::Stored>& out) {
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder, error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    // Others, and those that went meanwhile, are none of ours.
+    if (auto stored = StoredAt(entries->path()); stored.ok()) out.push_back(*std::move(stored));
+  }
+  if (!error || error == std::errc::no_such_file_or_directory) return absl::OkStatus();
+  return ErrnoStatus(error.value(), folder, "cannot be listed");
+}
+
 // Reads up to `limit` bytes at `offset`; fewer only at the end of the file.
 absl::StatusOr<std::string> ReadAt(int fd, int64_t offset, size_t limit, const std::string& path) {
   std::string bytes(limit, '\0');
@@ -93,7 +125,12 @@ absl::Status ArtifactWriter::Commit() {
                                                    found.hex(), "; they were discarded"));
   }
   if (fchmod(fd_.get(), 0444) != 0) return ErrnoStatus(errno, path_, "cannot be given its mode");
-  if (fsync(fd_.get()) != 0) return ErrnoStatus(errno, path_, "cannot be flushed");
+  if (fsync(fd_.get()) != 0) {
+    // The system may have dropped what it could not write, and would report the next flush as done.
+    const absl::Status status = ErrnoStatus(errno, path_, "cannot be flushed");
+    Discard();
+    return status;
+  }
   return store_.Publish(hash_, path_);
 }
 
@@ -133,17 +170,37 @@ absl::StatusOr<std::unique_ptr<ArtifactStore>> ArtifactStore::Open(const std::st
   return std::unique_ptr<ArtifactStore>(new ArtifactStore(folder));
 }
 
-bool ArtifactStore::Has(const ArtifactHash& hash) const { return FileSize(PathOf(hash)) >= 0; }
+bool ArtifactStore::Has(const ArtifactHash& hash) const {
+  std::lock_guard lock(mutex_);
+  return PinLocked(hash) >= 0;
+}
 
 absl::StatusOr<int64_t> ArtifactStore::SizeOf(const ArtifactHash& hash) const {
-  const int64_t size = FileSize(PathOf(hash));
+  int64_t size = FileSize(PathOf(hash));
+  if (size < 0 && PutBack(hash)) size = FileSize(PathOf(hash));
   if (size >= 0) return size;
   return absl::NotFoundError(absl::StrCat("artifact ", hash.hex(), " is not held here"));
 }
 
 UploadProgress ArtifactStore::Progress(const ArtifactHash& hash) const {
-  if (const int64_t size = FileSize(PathOf(hash)); size >= 0) return {size, true};
+  std::lock_guard lock(mutex_);
+  return ProgressLocked(hash);
+}
+
+UploadProgress ArtifactStore::ProgressLocked(const ArtifactHash& hash) const {
+  if (const int64_t size = PinLocked(hash); size >= 0) return {size, true};
   return {std::max<int64_t>(0, FileSize(PartialOf(hash))), false};
+}
+
+int64_t ArtifactStore::PinLocked(const ArtifactHash& hash) const {
+  const std::string path = PathOf(hash);
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return PutBackLocked(hash) ? FileSize(path) : -1;
+  }
+  const absl::Duration age = absl::Now() - TimeOf(info);
+  if (age > kFreshPin || age < absl::ZeroDuration()) Touch(path);
+  return info.st_size;
 }
 
 absl::StatusOr<std::unique_ptr<ArtifactWriter>> ArtifactStore::Write(const ArtifactHash& hash,
@@ -162,7 +219,7 @@ absl::StatusOr<std::unique_ptr<ArtifactWriter>> ArtifactStore::Write(const Artif
     // Progress is read under the lock: whoever owned the partial file until now has left it as it
     // is.
     std::lock_guard lock(mutex_);
-    const UploadProgress held = Progress(hash);
+    const UploadProgress held = ProgressLocked(hash);
     if (held.complete) {
       return absl::AlreadyExistsError(absl::StrCat("artifact ", hash.hex(), " is held already"));
     }
@@ -190,6 +247,9 @@ absl::StatusOr<std::unique_ptr<ArtifactReader>> ArtifactStore::Read(const Artifa
   reader->hash_ = hash;
   reader->path_ = PathOf(hash);
   reader->fd_ = UniqueFd(open(reader->path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!reader->fd_.valid() && errno == ENOENT && PutBack(hash)) {
+    reader->fd_ = UniqueFd(open(reader->path_.c_str(), O_RDONLY | O_CLOEXEC));
+  }
   if (!reader->fd_.valid() && errno == ENOENT) return SizeOf(hash).status();
   if (!reader->fd_.valid()) return ErrnoStatus(errno, reader->path_, "cannot be opened");
   struct stat info;
@@ -209,6 +269,7 @@ absl::Status ArtifactStore::SetAside(const ArtifactHash& hash) {
   const std::string damaged = folder_ + "/damaged";
   RETORT_RETURN_IF_ERROR(MakeFolders(damaged));
   const std::string path = PathOf(hash);
+  std::lock_guard lock(mutex_);
   if (rename(path.c_str(), absl::StrCat(damaged, "/", hash.hex()).c_str()) != 0) {
     return ErrnoStatus(errno, path, "cannot be set aside");
   }
@@ -228,11 +289,84 @@ absl::Status ArtifactStore::Publish(const ArtifactHash& hash, const std::string&
   const std::string path = PathOf(hash);
   const std::string fan_out = std::filesystem::path(path).parent_path().string();
   RETORT_RETURN_IF_ERROR(MakeFolders(fan_out));
-  // Two uploads that end together rename equal bytes over each other.
-  if (rename(from.c_str(), path.c_str()) != 0)
-    return ErrnoStatus(errno, path, "cannot be renamed into place");
+  {
+    // What was written long ago, and resumed only to be finished, is pinned from now.
+    std::lock_guard lock(mutex_);
+    Touch(from);
+    // Two uploads that end together rename equal bytes over each other.
+    if (rename(from.c_str(), path.c_str()) != 0)
+      return ErrnoStatus(errno, path, "cannot be renamed into place");
+  }
   RETORT_RETURN_IF_ERROR(SyncFolder(fan_out));
   return SyncFolder(folder_);
+}
+
+// -------------------------------------------------------------------------------------- collecting
+
+std::string ArtifactStore::TrashOf(const ArtifactHash& hash) const {
+  return absl::StrCat(folder_, "/trash/", hash.hex());
+}
+
+absl::StatusOr<std::vector<ArtifactStore::Stored>> ArtifactStore::List() const {
+  std::vector<Stored> all;
+  for (int i = 0; i < 256; ++i) {
+    RETORT_RETURN_IF_ERROR(
+        ListFolder(absl::StrCat(folder_, "/", absl::Hex(i, absl::kZeroPad2)), all));
+  }
+  return all;
+}
+
+absl::StatusOr<std::vector<ArtifactStore::Stored>> ArtifactStore::ListTrash() const {
+  std::vector<Stored> all;
+  RETORT_RETURN_IF_ERROR(ListFolder(folder_ + "/trash", all));
+  return all;
+}
+
+absl::StatusOr<bool> ArtifactStore::MoveToTrash(const ArtifactHash& hash, absl::Time since) {
+  RETORT_RETURN_IF_ERROR(MakeFolders(folder_ + "/trash"));
+  const std::string path = PathOf(hash);
+  const std::string trash = TrashOf(hash);
+  std::lock_guard lock(mutex_);
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 && errno == ENOENT) return false;
+  if (TimeOf(info) >= since) return false;
+  if (rename(path.c_str(), trash.c_str()) != 0)
+    return ErrnoStatus(errno, path, "cannot be moved to the trash");
+  Touch(trash);
+  return true;
+}
+
+bool ArtifactStore::PutBack(const ArtifactHash& hash) const {
+  std::lock_guard lock(mutex_);
+  return PutBackLocked(hash);
+}
+
+bool ArtifactStore::PutBackLocked(const ArtifactHash& hash) const {
+  // The time changes first: once it is back it is pinned.
+  if (!Touch(TrashOf(hash))) return false;
+  return rename(TrashOf(hash).c_str(), PathOf(hash).c_str()) == 0;
+}
+
+absl::StatusOr<bool> ArtifactStore::RemoveFromTrash(const ArtifactHash& hash) {
+  std::lock_guard lock(mutex_);
+  if (unlink(TrashOf(hash).c_str()) == 0) return true;
+  if (errno == ENOENT) return false;
+  return ErrnoStatus(errno, TrashOf(hash), "cannot be removed");
+}
+
+absl::StatusOr<ArtifactStore::Removed> ArtifactStore::RemovePartials(absl::Time before,
+                                                                     bool dry_run) {
+  std::vector<Stored> all;
+  RETORT_RETURN_IF_ERROR(ListFolder(folder_ + "/partial", all));
+  Removed removed;
+  for (const Stored& stored : all) {
+    std::lock_guard lock(mutex_);
+    if (stored.pinned >= before || writing_.contains(stored.hash)) continue;
+    if (!dry_run && unlink(PartialOf(stored.hash).c_str()) != 0) continue;
+    ++removed.files;
+    removed.bytes += stored.size_bytes;
+  }
+  return removed;
 }
 
 void ArtifactStore::Release(const ArtifactHash& hash) {

@@ -2,11 +2,17 @@
 //
 // `artifacts/<first two hex>/<hash>` holds complete artifacts: a file that is there is whole and
 // durable. `artifacts/partial/<hash>` holds what a broken upload reached; another upload may go on
-// from there.
+// from there. `artifacts/trash/<hash>` is to be removed, and comes back when anybody asks for it.
+// `artifacts/damaged/<hash>` is kept for people to look at.
+//
+// Pins. Whoever is about to refer to an artifact asks for it first (Has, Progress, Write, the end
+// of an upload), and that pins it for an hour: it is not collected before its reference is durable.
+// A pin is the file's time of change, so that it survives a restart.
 #ifndef RETORT_SERVER_ARTIFACTS_ARTIFACT_STORE_H_
 #define RETORT_SERVER_ARTIFACTS_ARTIFACT_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,6 +22,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/ids.h"
@@ -24,6 +31,9 @@ namespace retort {
 
 // Largest artifact that is taken.
 inline constexpr int64_t kMaxArtifactBytes = int64_t{64} << 30;
+
+// How long an artifact is kept after somebody asked for it, and how long in the trash.
+inline constexpr absl::Duration kPinTime = absl::Hours(1);
 
 // How far an upload came.
 struct UploadProgress {
@@ -102,14 +112,17 @@ class ArtifactStore {
   // Makes the folders where needed. `folder` is the one that holds `<2 hex>/` and `partial/`.
   static absl::StatusOr<std::unique_ptr<ArtifactStore>> Open(const std::string& folder);
 
+  // Whether it is complete; pins it if so.
   bool Has(const ArtifactHash& hash) const;
   // Bytes of a complete artifact; NOT_FOUND.
   absl::StatusOr<int64_t> SizeOf(const ArtifactHash& hash) const;
+  // Pins it if it is complete.
   UploadProgress Progress(const ArtifactHash& hash) const;
 
   // Starts or resumes an upload. `offset` is 0 or what Progress tells.
   // INVALID_ARGUMENT: a size out of range, or an offset beyond it. FAILED_PRECONDITION: another
-  // offset (names what is held). ALREADY_EXISTS: complete already. UNAVAILABLE: another caller is
+  // offset (names what is held). ALREADY_EXISTS: complete already, and pinned. UNAVAILABLE: another
+  // caller is
   // just resuming the same upload. Two callers that begin at 0 both get through, each with a file
   // of its own.
   absl::StatusOr<std::unique_ptr<ArtifactWriter>> Write(const ArtifactHash& hash,
@@ -123,9 +136,42 @@ class ArtifactStore {
   absl::StatusOr<std::unique_ptr<ArtifactReader>> Read(const ArtifactHash& hash,
                                                        int64_t offset) const;
 
+  // For the collector (server/upkeep).
+  struct Stored {
+    ArtifactHash hash;
+    int64_t size_bytes = 0;
+    absl::Time pinned;  // when it was last pinned; of the trash: when it was moved there
+  };
+  // All complete artifacts, or all in the trash, in no order, as far as none comes or goes
+  // meanwhile.
+  absl::StatusOr<std::vector<Stored>> List() const;
+  absl::StatusOr<std::vector<Stored>> ListTrash() const;
+  // Moves an artifact to the trash, unless it was pinned at or after `since`: false then, and where
+  // it is no longer there.
+  absl::StatusOr<bool> MoveToTrash(const ArtifactHash& hash, absl::Time since);
+  // Takes an artifact out of the trash again, pinned. False: it is not there.
+  bool PutBack(const ArtifactHash& hash) const;
+  // Removes an artifact from the trash for good. False: it is not there.
+  absl::StatusOr<bool> RemoveFromTrash(const ArtifactHash& hash);
+  // Removes what uploads that nobody went on with since `before` reached. With `dry_run` only
+  // counts.
+  struct Removed {
+    int64_t files = 0;
+    int64_t bytes = 0;
+  };
+  absl::StatusOr<Removed> RemovePartials(absl::Time before, bool dry_run);
+
+  const std::string& folder() const { return folder_; }
+
  private:
   friend class ArtifactWriter;
   explicit ArtifactStore(std::string folder) : folder_(std::move(folder)) {}
+
+  // Size of a complete artifact, which is pinned, or -1. Under mutex_.
+  int64_t PinLocked(const ArtifactHash& hash) const;
+  bool PutBackLocked(const ArtifactHash& hash) const;
+  UploadProgress ProgressLocked(const ArtifactHash& hash) const;
+  std::string TrashOf(const ArtifactHash& hash) const;
 
   std::string PathOf(const ArtifactHash& hash) const;
   std::string PartialOf(const ArtifactHash& hash) const;
@@ -134,7 +180,9 @@ class ArtifactStore {
   void Release(const ArtifactHash& hash);
 
   const std::string folder_;
-  std::mutex mutex_;
+  // Also held while an artifact is pinned, and while one is moved to the trash or back: a pin comes
+  // before the move, and prevents it, or after it, and undoes it.
+  mutable std::mutex mutex_;
   // Guarded by mutex_: whose partial/<hash> is being written.
   absl::flat_hash_set<ArtifactHash> writing_;
 };
