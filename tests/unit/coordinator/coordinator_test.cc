@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <mutex>
 
 #include "absl/time/clock.h"
 #include "common/files.h"
@@ -66,13 +67,15 @@ class FaultyStore : public store::Store {
 
 class CoordinatorTest : public testing::Test {
  protected:
-  void SetUp() override { Start(); }
+  void SetUp() override {
+    options_.core.lease = absl::Seconds(1);
+    options_.first_backoff = absl::Milliseconds(5);
+    options_.most_backoff = absl::Milliseconds(20);
+    options_.patience = absl::Milliseconds(50);
+    Start();
+  }
   void Start() {
-    CoordinatorOptions options;
-    options.core.lease = absl::Seconds(1);
-    options.first_backoff = absl::Milliseconds(5);
-    options.most_backoff = absl::Milliseconds(20);
-    coordinator_ = std::make_unique<Coordinator>(store_, clock_, options);
+    coordinator_ = std::make_unique<Coordinator>(store_, clock_, options_);
     ASSERT_TRUE(coordinator_->Start().ok());
   }
 
@@ -138,6 +141,7 @@ class CoordinatorTest : public testing::Test {
   const std::unique_ptr<store::Store> memory_ = store::NewMemoryStore();
   FaultyStore store_{*memory_};
   SystemClock clock_;
+  CoordinatorOptions options_;
   std::unique_ptr<Coordinator> coordinator_;
 };
 
@@ -247,6 +251,70 @@ TEST_F(CoordinatorTest, InterruptedExpansionGoesOnAfterARestart) {
   EXPECT_EQ(memory_->reader().Sweep("one")->state(), v1::SWEEP_STATE_ACTIVE);
   EXPECT_EQ(memory_->reader().Sweep("one")->counts().queued(), kJobs);
   EXPECT_TRUE(CheckState().ok()) << CheckState();
+}
+
+TEST_F(CoordinatorTest, HalfExpandedSweepWaitsForSpaceWithoutHoldingUpOthers) {
+  constexpr int kJobs = 6000;                           // two chunks
+  store_.Fail(Outcome::kNotDone, 1'000'000, false, 2);  // head and first chunk are saved
+  const std::string id = NewUuid();
+  const absl::Status heard = Create(id, kJobs).status();
+  EXPECT_EQ(heard.code(), absl::StatusCode::kResourceExhausted) << heard;
+  EXPECT_THAT(heard.ToString(), HasSubstr("goes on by itself"));
+  EXPECT_EQ(Create(NewUuid()).status().code(), absl::StatusCode::kResourceExhausted)
+      << "others are answered meanwhile";
+
+  store_.Fail(Outcome::kNotDone, 0);
+  absl::StatusOr<core::SweepReply> again = absl::UnavailableError("");
+  for (int i = 0; i < 1000 && absl::IsUnavailable(again.status()); ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+    again = Create(id, kJobs);
+  }
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->name, "one");
+  EXPECT_EQ(memory_->reader().Sweep("one")->counts().queued(), kJobs);
+  EXPECT_TRUE(CheckState().ok()) << CheckState();
+}
+
+TEST_F(CoordinatorTest, FloodOfMetricsStarvesNoSync) {
+  coordinator_->Stop();
+  options_.max_inbox = 10;
+  options_.max_batch = 3;
+  Start();
+  std::promise<void> go;
+  std::promise<void> begun;
+  coordinator_->Inspect(
+      [&begun, held = go.get_future().share()](const core::State&) {
+        begun.set_value();
+        held.wait();
+      },
+      nullptr);
+  begun.get_future().wait();
+  std::mutex mutex;
+  std::vector<std::string> order;
+  std::atomic<int> left = 11;
+  const auto note = [&](const std::string& who) {
+    return [&, who](const absl::StatusOr<Answer>& answer) {
+      std::lock_guard lock(mutex);
+      order.push_back(answer.ok() ? who : "refused " + who);
+      --left;
+    };
+  };
+  core::Metrics metrics;
+  metrics.id = {JobId(), 1};
+  metrics.batch = std::make_shared<v1::MetricBatch>();
+  for (int i = 0; i < 10; ++i) coordinator_->Post(metrics, note("metrics"));
+  coordinator_->Post(metrics, [&](const absl::StatusOr<Answer>& answer) {
+    EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnavailable) << "its lane is full";
+    EXPECT_THAT(answer.status().ToString(), HasSubstr("overloaded"));
+  });
+  core::Sync draining = Hello(1, 0);
+  draining.live = {{{JobId(), 1}, true, 0}};  // unknown: answered at once
+  coordinator_->Post(draining, note("sync"));
+  go.set_value();
+  while (left > 0) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_EQ(order.size(), 11u);
+  EXPECT_THAT(std::vector<std::string>(order.begin(), order.begin() + 3), testing::Contains("sync"))
+      << "in the first batch, though it came last";
 }
 
 TEST_F(CoordinatorTest, EndAnswersEverybody) {

@@ -1,0 +1,141 @@
+#include "server/expander.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "common/backoff.h"
+#include "common/log.h"
+#include "common/status.h"
+#include "server/core/expand.h"
+
+namespace retort {
+
+Expander::Expander(const store::Reader& reader, const ExpanderOptions& options, Post post)
+    : reader_(reader), options_(options), post_(std::move(post)) {}
+
+void Expander::Create(std::string request_id, std::shared_ptr<const v1::SweepSpec> spec,
+                      AnswerDone done) {
+  if (tasks_.size() >= options_.max_sweeps) {
+    return done(absl::UnavailableError(
+        absl::StrCat("overloaded: ", tasks_.size(), " sweeps are being expanded; ask again")));
+  }
+  tasks_[++last_id_] = {
+      .request_id = std::move(request_id), .spec = std::move(spec), .done = std::move(done)};
+}
+
+void Expander::Resume(core::SweepKey sweep) {
+  const bool known = std::any_of(tasks_.begin(), tasks_.end(),
+                                 [&](const auto& task) { return task.second.sweep == sweep; });
+  if (!known) tasks_[++last_id_] = {.sweep = sweep};
+}
+
+absl::Duration Expander::NextWake() const {
+  absl::Duration wake = absl::InfiniteDuration();
+  for (const auto& [id, task] : tasks_) {
+    if (!task.posted) wake = std::min(wake, task.due);
+    if (task.done) wake = std::min(wake, task.answer_by);
+  }
+  return wake;
+}
+
+void Expander::Work(const Now& now) {
+  for (auto& [id, task] : tasks_) {
+    if (!task.done || task.answer_by > now.monotonic) continue;
+    std::exchange(task.done, nullptr)(
+        Annotate(task.trouble, "the sweep is kept and goes on by itself; ask again later"));
+  }
+  const auto ready = [&](const Task& task) { return !task.posted && task.due <= now.monotonic; };
+  auto next = tasks_.end();
+  for (auto it = tasks_.begin(); it != tasks_.end(); ++it) {
+    if (!ready(it->second)) continue;
+    if (next == tasks_.end() || it->second.due < next->second.due) next = it;
+  }
+  if (next == tasks_.end()) return;
+  Task& task = next->second;
+  if (!task.expanded) {
+    if (task.spec == nullptr) {
+      auto spec = reader_.SweepSpec(task.sweep);
+      if (!spec.ok()) return Retry(task, spec.status(), now);
+      task.spec = std::make_shared<const v1::SweepSpec>(*std::move(spec));
+    }
+    const absl::Status status = Expand(task);
+    if (!status.ok()) return End(next, status);
+  }
+  SendNext(next->first, task);
+}
+
+absl::Status Expander::Expand(Task& task) {
+  RETORT_ASSIGN_OR_RETURN(task.jobs, core::Expand(*task.spec, {.jobs = options_.max_jobs}));
+  task.expanded = true;
+  if (task.jobs.empty()) return absl::InvalidArgumentError("sweep: expands to no job");
+  return absl::OkStatus();
+}
+
+void Expander::SendNext(Id id, Task& task) {
+  task.posted = true;
+  const auto count = static_cast<int64_t>(task.jobs.size());
+  if (!task.sweep) {
+    return post_(id,
+                 core::BeginSweep{.request_id = task.request_id, .spec = task.spec, .jobs = count});
+  }
+  if (task.chunk == nullptr) {
+    const auto begin = task.jobs.begin() + task.first;
+    const auto end = task.jobs.begin() + std::min(count, task.first + options_.chunk_jobs);
+    task.chunk = std::make_shared<const std::vector<core::NewJob>>(std::make_move_iterator(begin),
+                                                                   std::make_move_iterator(end));
+  }
+  post_(id,
+        core::SweepChunk{.sweep = task.sweep, .first_position = task.first, .jobs = task.chunk});
+}
+
+void Expander::Answered(Id id, absl::StatusOr<Answer> answer, const Now& now) {
+  const auto it = tasks_.find(id);
+  if (it == tasks_.end()) return;
+  Task& task = it->second;
+  task.posted = false;
+  task.due = now.monotonic;
+  if (!task.sweep) {
+    if (!answer.ok()) return End(it, std::move(answer));
+    const auto& begun = std::get<core::SweepReply>(*answer);
+    if (!begun.expand) return End(it, std::move(answer));
+    task.sweep = begun.sweep;
+    return;
+  }
+  if (absl::IsUnavailable(answer.status()) || absl::IsResourceExhausted(answer.status())) {
+    return Retry(task, answer.status(), now);
+  }
+  if (!answer.ok()) return End(it, std::move(answer));
+  task.first += static_cast<int64_t>(task.chunk->size());
+  task.chunk = nullptr;
+  task.failures = 0;
+  task.answer_by = absl::InfiniteDuration();
+  if (task.first == static_cast<int64_t>(task.jobs.size())) End(it, std::move(answer));
+}
+
+void Expander::Retry(Task& task, const absl::Status& status, const Now& now) {
+  task.trouble = status;
+  if (task.failures == 0) task.answer_by = now.monotonic + options_.patience;
+  task.due = now.monotonic +
+             BackoffDelay(task.failures++, 0.5, options_.first_backoff, options_.most_backoff);
+}
+
+void Expander::End(Tasks::iterator task, absl::StatusOr<Answer> answer) {
+  const AnswerDone done = std::move(task->second.done);
+  if (!done && !answer.ok()) {
+    spdlog::warn("sweep {}: its expansion ends: {}", task->second.sweep.value,
+                 answer.status().ToString());
+  }
+  tasks_.erase(task);
+  if (done) done(std::move(answer));
+}
+
+void Expander::Close(const absl::Status& status) {
+  for (auto& [id, task] : std::exchange(tasks_, {})) {
+    if (task.done) task.done(status);
+  }
+}
+
+}  // namespace retort

@@ -1,0 +1,100 @@
+// Turns submitted sweeps into chunks of jobs, beside the strand.
+//
+// Expanding a large sweep takes seconds, so that it happens elsewhere; its jobs are committed in
+// chunks. A half-written sweep is of no use to anybody: once the head of a sweep is durable its
+// chunks are sent until they are durable too, also after a restart. Sending one again changes
+// nothing. While one sweep waits for space on the disk the others go on.
+//
+// It has no thread and no clock: whoever drives it calls Work at NextWake.
+#ifndef RETORT_SERVER_EXPANDER_H_
+#define RETORT_SERVER_EXPANDER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/clock.h"
+#include "retort/v1/spec.pb.h"
+#include "server/answer.h"
+#include "server/core/decide.h"
+#include "server/store/store.h"
+
+namespace retort {
+
+struct ExpanderOptions {
+  int64_t max_jobs = 1'000'000;                            // of one sweep
+  size_t max_sweeps = 64;                                  // under way at once; more are refused
+  int64_t chunk_jobs = core::kMostJobsInChunk;             // in one commit
+  absl::Duration first_backoff = absl::Milliseconds(100);  // after a failed chunk, doubling
+  absl::Duration most_backoff = absl::Seconds(5);
+  // How long whoever submitted waits for chunks that fail; then the error is said, and the chunks
+  // are sent on.
+  absl::Duration patience = absl::Seconds(5);
+};
+
+// Threads: one at a time.
+class Expander {
+ public:
+  // Names a sweep under way; never used twice.
+  using Id = int64_t;
+  // Hands an input to the strand, whose answer comes back as Answered(id, ...), not from inside.
+  using Post = std::function<void(Id, core::Input)>;
+
+  // The reader outlives the expander.
+  Expander(const store::Reader& reader, const ExpanderOptions& options, Post post);
+
+  // A new sweep. Answers with a SweepReply when its last job is durable (core::BeginSweep,
+  // core::SweepChunk). UNAVAILABLE: too many sweeps under way. RESOURCE_EXHAUSTED after `patience`:
+  // the disk is full; the same request asked again later finds the sweep.
+  void Create(std::string request_id, std::shared_ptr<const v1::SweepSpec> spec, AnswerDone done);
+  // A sweep that is only half there, from Strand::Expanding. Nothing happens if it is under way.
+  void Resume(core::SweepKey sweep);
+  // What the strand said.
+  void Answered(Id id, absl::StatusOr<Answer> answer, const Now& now);
+
+  // One step of the sweep that waits longest.
+  void Work(const Now& now);
+  // When to call Work; monotonic, in the past if at once, infinite if nothing is to be done.
+  absl::Duration NextWake() const;
+  // Answers everybody with this error and forgets all sweeps.
+  void Close(const absl::Status& status);
+
+ private:
+  struct Task {
+    std::string request_id = {};
+    std::shared_ptr<const v1::SweepSpec> spec = nullptr;
+    AnswerDone done = nullptr;
+    core::SweepKey sweep = {};  // 0 until its head is durable
+    bool expanded = false;
+    std::vector<core::NewJob> jobs = {};
+    int64_t first = 0;                                                 // of the chunk
+    std::shared_ptr<const std::vector<core::NewJob>> chunk = nullptr;  // until it is durable
+    int failures = 0;                                                  // of this chunk
+    bool posted = false;                                               // its answer is awaited
+    absl::Duration due = -absl::InfiniteDuration();                    // if not posted
+    absl::Duration answer_by = absl::InfiniteDuration();               // since chunks fail
+    absl::Status trouble = absl::OkStatus();                           // why they fail
+  };
+  using Tasks = std::map<Id, Task>;
+
+  absl::Status Expand(Task& task);
+  void SendNext(Id id, Task& task);
+  void Retry(Task& task, const absl::Status& status, const Now& now);
+  void End(Tasks::iterator task, absl::StatusOr<Answer> answer);
+
+  const store::Reader& reader_;
+  const ExpanderOptions options_;
+  const Post post_;
+  Tasks tasks_;
+  Id last_id_ = 0;
+};
+
+}  // namespace retort
+
+#endif  // RETORT_SERVER_EXPANDER_H_

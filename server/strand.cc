@@ -1,0 +1,218 @@
+#include "server/strand.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "common/backoff.h"
+#include "common/log.h"
+#include "common/status.h"
+
+namespace retort {
+namespace {
+
+constexpr int kMostWakesInBatch = 8;  // so that timers never keep the inbox waiting
+
+Answer ToAnswer(core::Reply&& reply) {
+  return std::visit([](auto&& body) { return Answer(std::move(body)); }, std::move(reply.body));
+}
+
+// What callers hear of a failed commit.
+absl::Status ForCallers(const absl::Status& status) {
+  const absl::Status named = Annotate(status, "not saved, nothing was changed");
+  if (absl::IsResourceExhausted(status)) return named;
+  return absl::UnavailableError(named.message());
+}
+
+}  // namespace
+
+Strand::Strand(store::Store& store, const StrandOptions& options)
+    : store_(store), options_(options), state_(options.core) {}
+
+// ------------------------------------------------------------------------------ opening
+
+absl::Status Strand::Load(const Now& now) {
+  absl::Status status = broken_ ? store_.Reopen() : absl::OkStatus();
+  core::State state(options_.core);
+  if (status.ok()) {
+    status = store_.Load([&state](const core::Record& record) { state.Load(record); });
+  }
+  if (!status.ok()) {
+    load_at_ = now.monotonic + NextBackoff();
+    return status;
+  }
+  state_ = std::move(state);
+  return absl::OkStatus();
+}
+
+void Strand::Serve(const Now& now) {
+  state_.Recover(now);
+  serving_ = true;
+  broken_ = false;
+  failures_ = 0;
+  no_wake_before_ = -absl::InfiniteDuration();
+  ++commits_;
+  ++decisions_;
+}
+
+std::vector<core::SweepKey> Strand::Expanding() const {
+  std::vector<core::SweepKey> keys;
+  for (int64_t i = 1; i <= state_.sweeps(); ++i) {
+    const core::SweepKey key{i};
+    if (state_.sweep(key).row.state == core::SweepState::kExpanding) keys.push_back(key);
+  }
+  return keys;
+}
+
+absl::Duration Strand::NextWake() const {
+  return serving_ ? std::max(state_.NextWake(), no_wake_before_) : load_at_;
+}
+
+// ------------------------------------------------------------------------------ a batch
+
+void Strand::Run(std::vector<Item> items, const Now& now) {
+  Admit(items);
+  if (!serving_) {
+    const absl::Status closed =
+        absl::UnavailableError("the coordinator is opening its database again");
+    for (const Item& item : items) Reply(item.token, closed);
+    return;
+  }
+  Batch batch;
+  // What came in goes first: a Sync that waited while we stood still renews its leases before they
+  // are looked at.
+  for (const Item& item : items) DecideOn(item, now, batch);
+  WakeUp(now, batch);
+  if (Commit(items, batch, now)) Publish(items, batch);
+}
+
+void Strand::Admit(std::vector<Item>& items) {
+  for (Item& item : items) {
+    if (item.done) waiting_.emplace(item.token, std::move(item.done));
+  }
+}
+
+void Strand::DecideOn(const Item& item, const Now& now, Batch& batch) {
+  if (item.look) return item.look(state_);
+  auto decision = core::Decide(state_, item.input, now);
+  if (!decision.ok()) {
+    batch.refused.emplace_back(item.token, decision.status());
+    return;
+  }
+  state_.Apply(*decision);
+  ++decisions_;
+  batch.steps.push_back({item.token, *std::move(decision)});
+}
+
+void Strand::WakeUp(const Now& now, Batch& batch) {
+  for (int i = 0; i < kMostWakesInBatch && NextWake() <= now.monotonic; ++i) {
+    DecideOn({.input = core::Wake{}}, now, batch);
+  }
+}
+
+bool Strand::Commit(const std::vector<Item>& items, Batch& batch, const Now& now) {
+  std::vector<const core::Record*> records;
+  for (const Step& step : batch.steps) {
+    for (const core::Record& record : step.decision.records) records.push_back(&record);
+  }
+  if (records.empty()) return true;
+  const store::CommitResult result = store_.Commit(records);
+  switch (result.outcome) {
+    case store::CommitResult::Outcome::kDone:
+      failures_ = 0;
+      no_wake_before_ = -absl::InfiniteDuration();
+      ++commits_;
+      return true;
+    case store::CommitResult::Outcome::kNotDone:
+      TakeBack(items, batch, result.status, now);
+      return true;
+    case store::CommitResult::Outcome::kUnknown:
+      break;
+  }
+  Close(result.status, now);
+  return false;
+}
+
+void Strand::Publish(const std::vector<Item>& items, Batch& batch) {
+  for (Step& step : batch.steps) {
+    for (core::Reply& reply : step.decision.replies) {
+      const core::Token token = reply.token;
+      Reply(token, ToAnswer(std::move(reply)));
+    }
+  }
+  for (auto& [token, status] : batch.refused) Reply(token, std::move(status));
+  for (const Item& item : items) {
+    if (item.forget != 0) Reply(item.forget, absl::CancelledError("the caller has gone"));
+    // Only a Sync can be held back; for anybody else silence means that it is done.
+    if (!std::holds_alternative<core::Sync>(item.input)) Reply(item.token, Answer());
+  }
+}
+
+// ------------------------------------------------------------------------------ failures
+
+// Takes the batch back, tells those whose input would have written something, and decides again on
+// what writes nothing: a full disk must not let leases run out whose workers are well.
+void Strand::TakeBack(const std::vector<Item>& items, Batch& batch, const absl::Status& status,
+                      const Now& now) {
+  spdlog::error("commit failed, batch of {} undone: {}", items.size(), status.ToString());
+  no_wake_before_ = now.monotonic + NextBackoff();
+  Batch undone = std::exchange(batch, {});
+  for (auto step = undone.steps.rbegin(); step != undone.steps.rend(); ++step)
+    state_.Undo(step->decision);
+  for (const Item& item : items) {
+    if (item.look) continue;
+    auto decision = core::Decide(state_, item.input, now);
+    if (!decision.ok()) {
+      batch.refused.emplace_back(item.token, decision.status());
+    } else if (decision->records.empty()) {
+      state_.Apply(*decision);
+      batch.steps.push_back({item.token, *std::move(decision)});
+    } else {
+      batch.refused.emplace_back(item.token, ForCallers(status));
+    }
+  }
+  // Syncs of earlier batches that this one would have answered are no longer held back.
+  for (const Step& step : undone.steps) {
+    for (const core::Reply& reply : step.decision.replies) {
+      const bool of_batch = std::any_of(items.begin(), items.end(),
+                                        [&](const Item& i) { return i.token == reply.token; });
+      if (!of_batch) batch.refused.emplace_back(reply.token, ForCallers(status));
+    }
+  }
+}
+
+// The commit may or may not have been written: only the database can tell.
+void Strand::Close(const absl::Status& status, const Now& now) {
+  spdlog::error("outcome of a commit is not known, opening the database again: {}",
+                status.ToString());
+  serving_ = false;
+  broken_ = true;
+  load_at_ = now.monotonic + NextBackoff();
+  FailAll(absl::UnavailableError(
+      absl::StrCat("it is not known whether this was saved, ask again: ", MessageOf(status))));
+}
+
+// Nobody else competes for the database: no need to draw.
+absl::Duration Strand::NextBackoff() {
+  return BackoffDelay(failures_++, 0.5, options_.first_backoff, options_.most_backoff);
+}
+
+void Strand::Reply(core::Token token, absl::StatusOr<Answer> answer) {
+  const auto waiting = waiting_.find(token);
+  if (waiting == waiting_.end()) return;
+  const AnswerDone done = std::move(waiting->second);
+  waiting_.erase(waiting);
+  done(std::move(answer));
+}
+
+void Strand::FailAll(const absl::Status& status) {
+  std::vector<std::pair<core::Token, AnswerDone>> all;
+  for (auto& [token, done] : waiting_) all.emplace_back(token, std::move(done));
+  waiting_.clear();
+  // Always in the same order, so that a simulation replays.
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [token, done] : all) done(status);
+}
+
+}  // namespace retort
