@@ -93,9 +93,9 @@ std::string_view Statement::Blob(int column) const {
           static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column))};
 }
 
-absl::StatusOr<Connection> Connection::Open(const std::string& path, int flags) {
+absl::StatusOr<Connection> Connection::Open(const std::string& path, int flags, const char* vfs) {
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, vfs);
   Connection connection;
   connection.db_.reset(raw);
   if (code != SQLITE_OK) return SqliteStatus(raw, code, path);

@@ -64,8 +64,9 @@ class Statement {
 // A connection. Threads: one at a time.
 class Connection {
  public:
-  // `flags` as of sqlite3_open_v2.
-  static absl::StatusOr<Connection> Open(const std::string& path, int flags);
+  // `flags` and `vfs` as of sqlite3_open_v2.
+  static absl::StatusOr<Connection> Open(const std::string& path, int flags,
+                                         const char* vfs = nullptr);
 
   absl::StatusOr<Statement> Prepare(std::string_view sql) const;
   // Statements without rows or parameters.

@@ -1,18 +1,13 @@
 #include "server/store/sqlite_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
 #include "common/status.h"
+#include "server/store/folder.h"
 #include "server/store/schema.h"
 #include "server/store/sqlite.h"
 #include "server/store/sqlite_reader.h"
@@ -20,49 +15,6 @@
 
 namespace retort::store {
 namespace {
-
-// Filesystems on which locks and shared memory do not hold between machines (linux/magic.h,
-// statfs(2)).
-struct NetworkFilesystem {
-  uint32_t magic;
-  const char* name;
-};
-constexpr NetworkFilesystem kNetworkFilesystems[] = {
-    {0x6969, "NFS"},     {0x517b, "SMB"},      {0xff534d42, "CIFS"},   {0xfe534d42, "SMB2"},
-    {0x5346414f, "AFS"}, {0x00c36400, "Ceph"}, {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"}};
-
-absl::Status RefuseNetworkFilesystem(const std::string& folder) {
-  struct statfs info;
-  if (statfs(folder.c_str(), &info) != 0) return ErrnoStatus(errno, folder, "statfs");
-  for (const auto& [magic, name] : kNetworkFilesystems) {
-    if (static_cast<uint32_t>(info.f_type) == magic) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          folder, " lies on ", name, ", a network filesystem, on which a database may ",
-          "be damaged; must be a folder of a local disk"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-// Held until the descriptor is closed, by death too.
-absl::StatusOr<UniqueFd> Lock(const std::string& folder) {
-  const std::string path = folder + "/lock";
-  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd.valid()) return ErrnoStatus(errno, path, "open");
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrnoStatus(errno, path, "lock");
-    const auto holder = ReadFile(path);
-    return absl::FailedPreconditionError(
-        absl::StrCat(folder, " is used by another coordinator, process ",
-                     holder.ok() && !holder->empty() ? *holder : "unknown",
-                     "; stop that one, or give this one another folder"));
-  }
-  const std::string pid = std::to_string(getpid());
-  if (ftruncate(fd.get(), 0) != 0 || pwrite(fd.get(), pid.data(), pid.size(), 0) < 0) {
-    return ErrnoStatus(errno, path, "write");
-  }
-  return fd;
-}
 
 absl::Status Migrate(const Connection& db, const std::string& path) {
   RETORT_ASSIGN_OR_RETURN(const int64_t version, db.QueryInt("PRAGMA user_version"));
@@ -84,7 +36,8 @@ absl::Status Migrate(const Connection& db, const std::string& path) {
 
 absl::StatusOr<Connection> OpenWriter(const std::string& path, const SqliteOptions& options) {
   RETORT_ASSIGN_OR_RETURN(Connection db,
-                          Connection::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+                          Connection::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                                           options.vfs.empty() ? nullptr : options.vfs.c_str()));
   RETORT_RETURN_IF_ERROR(db.Execute(absl::StrCat(
       "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; ",
       "PRAGMA cache_size=-65536; PRAGMA synchronous=", options.synchronous ? "FULL" : "OFF")));
@@ -166,8 +119,8 @@ absl::Status SqliteStore::Reopen() {
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder,
                                                        const SqliteOptions& options) {
   RETORT_RETURN_IF_ERROR(MakeFolders(folder));
-  RETORT_RETURN_IF_ERROR(RefuseNetworkFilesystem(folder));
-  RETORT_ASSIGN_OR_RETURN(UniqueFd lock, Lock(folder));
+  RETORT_RETURN_IF_ERROR(RefuseNetworkFilesystem(folder, options.filesystem_magic));
+  RETORT_ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(folder));
   const std::string path = folder + "/retort.db";
   RETORT_ASSIGN_OR_RETURN(Connection db, OpenWriter(path, options));
   RETORT_RETURN_IF_ERROR(CheckReadable(db));

@@ -2,7 +2,9 @@
 #ifndef RETORT_SERVER_STORE_SQLITE_STORE_H_
 #define RETORT_SERVER_STORE_SQLITE_STORE_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -13,6 +15,11 @@ namespace retort::store {
 struct SqliteOptions {
   // For tests: do not flush at each commit.
   bool synchronous = true;
+  // For tests: the name of a registered sqlite3_vfs that the writing connection uses; the default
+  // one if empty.
+  std::string vfs = {};
+  // For tests: what statfs(2) would say of the folder's filesystem.
+  std::optional<uint32_t> filesystem_magic = std::nullopt;
 };
 
 // Opens or makes `FOLDER/retort.db`. FAILED_PRECONDITION: another coordinator has the folder (says

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,23 +18,28 @@
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "server/artifacts/artifact_store.h"
+#include "server/store/maintenance.h"
 
 namespace retort {
 
-// How far a task came.
+using store::Finding;
+using store::FindingCode;
+
+// How far a task came, in all.
 struct UpkeepProgress {
-  std::string step;        // what is being done, for people: `copying the database`
-  int64_t done_bytes = 0;  // of this step
-  int64_t all_bytes = 0;   // 0 if not known
-  int64_t done_items = 0;  // artifacts, logs or rows of this step
-  int64_t all_items = 0;   // 0 if not known
+  std::string step;            // what is being done, for people: `copying the database`
+  int64_t done_bytes = 0;      // read or copied
+  int64_t all_bytes = 0;       // 0 until known
+  int64_t done_artifacts = 0;  // looked at or copied
+  int64_t all_artifacts = 0;   // 0 until known
 };
 
-// Whoever asked for a task. Both are called often, on the thread that does the task; both may be
-// unset. A task that is cancelled ends soon with CANCELLED and leaves nothing behind.
+// Whoever asked for a task. All are called on the thread that does the task, the first two often;
+// all may be unset. A task that is cancelled ends soon with CANCELLED and leaves nothing behind.
 struct UpkeepWatch {
   std::function<void(const UpkeepProgress&)> progress = nullptr;
   std::function<bool()> cancelled = nullptr;
+  std::function<void(const Finding&)> finding = nullptr;  // of checks, as they are made
 };
 
 // ------------------------------------------------------------------------------------------ backup
@@ -50,6 +56,7 @@ struct Manifest {
   std::string database_sha256;
   int64_t artifacts = 0;
   int64_t artifact_bytes = 0;
+  int64_t missing = 0;  // artifacts that the database refers to and the coordinator did not hold
   int64_t logs = 0;
   int64_t log_bytes = 0;
 };
@@ -67,24 +74,17 @@ struct CheckOptions {
   bool quick = false;
 };
 
-// Something that is wrong, and what to do about it.
-struct Finding {
-  std::string what;
-  std::string advice;
-};
-
 struct CheckReport {
-  std::vector<Finding> findings;  // none: all is well. At most a hundred
-  int64_t more_findings = 0;      // that were left out
-  int64_t sweeps = 0;
-  int64_t jobs = 0;
-  int64_t results = 0;
-  int64_t points = 0;
-  int64_t artifacts = 0;       // referred to
-  int64_t artifact_bytes = 0;  // read
-  int64_t unreferenced = 0;    // complete artifacts that nothing refers to; no finding
+  std::vector<Finding> findings;  // none: all is well. At most kMostFindings
+  int64_t all_findings = 0;       // with those that were left out
+  int64_t errors = 0;             // that are no mere warnings
+  store::DatabaseFacts facts;
+  int64_t artifacts = 0;     // referred to
+  int64_t bytes_read = 0;    // of artifacts
+  int64_t unreferenced = 0;  // complete artifacts that nothing refers to; no finding
   int64_t unreferenced_bytes = 0;
 };
+inline constexpr size_t kMostFindings = 10'000;
 
 // ----------------------------------------------------------------------------------------- collect
 
@@ -94,9 +94,10 @@ struct CollectOptions {
 };
 
 struct CollectReport {
-  int64_t looked_at = 0;  // complete artifacts
-  int64_t pinned = 0;     // unreferenced, but somebody was about to refer to them within an hour
-  int64_t taken = 0;      // moved to the trash (with dry_run: that would be)
+  int64_t kept = 0;  // complete artifacts that stay: referred to or pinned
+  int64_t kept_bytes = 0;
+  int64_t pinned = 0;  // of those: not referred to
+  int64_t taken = 0;   // moved to the trash (with dry_run: that would be)
   int64_t taken_bytes = 0;
   int64_t removed = 0;  // from the trash, after an hour there
   int64_t removed_bytes = 0;
@@ -107,8 +108,9 @@ struct CollectReport {
 
 // ------------------------------------------------------------------------------ while it serves
 
-// The tasks of a coordinator that serves. One task runs at a time: a second is refused with
-// UNAVAILABLE, which names the one that runs. None blocks the strand. Threads: any.
+// The tasks of a coordinator that serves. One of each kind runs at a time: a second is refused with
+// RESOURCE_EXHAUSTED. Nothing is collected while a backup or a check runs, and the other way round:
+// UNAVAILABLE. None blocks the strand. Threads: any.
 class Upkeep {
  public:
   // `folder` is the coordinator's; artifacts, clock and folder outlive this.
@@ -138,10 +140,12 @@ class Upkeep {
   void Stop();
 
  private:
-  class Task;
+  enum class Kind { kBackup, kCheck, kCollect };
+  class Running;  // one task, until it is destroyed
 
-  // The whole task, or UNAVAILABLE.
-  absl::StatusOr<std::unique_ptr<Task>> Begin(const std::string& name, const UpkeepWatch& watch);
+  absl::StatusOr<std::unique_ptr<Running>> Begin(Kind kind);
+  // The caller's watch, cancelled also when all ends.
+  UpkeepWatch Watched(const UpkeepWatch& watch);
   absl::Status CheckClock();
   void RunCollector();
 
@@ -152,7 +156,7 @@ class Upkeep {
   std::mutex mutex_;
   // Guarded by mutex_.
   std::condition_variable wake_;
-  std::string running_;  // name of the task; empty if none
+  std::set<Kind> running_;
   bool stopping_ = false;
   absl::Duration clock_offset_;  // wall - monotonic
   absl::Duration steady_since_ = -absl::InfiniteDuration();
@@ -169,9 +173,8 @@ absl::StatusOr<CheckReport> CheckFolder(const std::string& folder, const CheckOp
 
 struct RestoreReport {
   Manifest manifest;
-  int64_t requeued = 0;         // jobs that were leased or running when the backup was made
-  int32_t attempts_raised = 0;  // what was added to every job's attempt number
-  CheckReport check;            // of the new folder; without findings
+  int64_t requeued = 0;  // jobs that were leased or running when the backup was made
+  int32_t raised = 0;    // what was added to every job's attempt number
 };
 
 // Makes the folder of a coordinator from a backup. `folder` must not exist or be empty; it appears
