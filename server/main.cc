@@ -23,9 +23,11 @@
 #include "server/artifacts/artifact_store.h"
 #include "server/artifacts/log_store.h"
 #include "server/coordinator.h"
+#include "server/offline.h"
 #include "server/rpc/server.h"
 #include "server/rpc/services.h"
 #include "server/store/sqlite_store.h"
+#include "server/upkeep/upkeep.h"
 
 namespace retort {
 namespace {
@@ -61,8 +63,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--folder", flags.folder,
                  "Where database, artifacts and logs are kept; made if it does not exist")
-      ->envname("RETORT_FOLDER")
-      ->required();
+      ->envname("RETORT_FOLDER");
   app.add_option("--listen", flags.listen, "HOST:PORT to listen on; port 0 picks a free one")
       ->envname("RETORT_LISTEN")
       ->capture_default_str();
@@ -89,6 +90,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
 
 absl::StatusOr<Settings> ReadFlags(const Flags& flags) {
   Settings settings;
+  if (flags.folder.empty()) return absl::InvalidArgumentError("--folder is required");
   RETORT_ASSIGN_OR_RETURN(settings.address, ParseListenAddress(flags.listen));
   if (!settings.address.loopback && !flags.insecure) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -158,10 +160,12 @@ int Serve(const Flags& flags, const Settings& settings, int signals) {
   Coordinator coordinator(**store, clock, options);
   if (const absl::Status started = coordinator.Start(); !started.ok())
     return Fail(kCannotStart, MessageOf(started));
+  Upkeep upkeep(flags.folder, **artifacts, clock);
   Services services(coordinator, (*store)->reader(), **artifacts, logs, flags.max_jobs);
   auto server = RpcServer::Start(settings.address, services.all());
   if (!server.ok()) return Fail(kCannotStart, MessageOf(server.status()));
   (*server)->SetServing();
+  upkeep.StartCollecting();
   if (!flags.address_file.empty()) {
     const absl::Status written = WriteFileAtomically(flags.address_file, (*server)->address());
     if (!written.ok())
@@ -173,6 +177,7 @@ int Serve(const Flags& flags, const Settings& settings, int signals) {
 
   WaitForEnd(signals, flags.exit_with_parent);
   if (!flags.address_file.empty()) unlink(flags.address_file.c_str());
+  upkeep.Stop();
   coordinator.Stop();
   (*server)->Shutdown(absl::Seconds(1));
   return kDone;
@@ -183,12 +188,15 @@ int Main(int argc, char** argv) {
                "retort-server");
   Flags flags;
   AddFlags(app, flags);
+  OfflineFlags offline;
+  AddOfflineCommands(app, offline);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
     return Fail(kBadUsage, error.what());
   }
+  if (!app.get_subcommands().empty()) return RunOffline(offline);
   const auto settings = ReadFlags(flags);
   if (!settings.ok()) return Fail(kBadUsage, MessageOf(settings.status()));
   if (!StartLogging("retort-server", flags.log_level)) {

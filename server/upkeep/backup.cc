@@ -101,7 +101,10 @@ absl::StatusOr<BackupReport> BackUpFolder(const std::string& folder, const std::
   Manifest& manifest = report.manifest;
   manifest.version = RETORT_VERSION;
   manifest.time_ms = absl::ToUnixMillis(now);
-  RETORT_ASSIGN_OR_RETURN(PartialFolder partial, PartialFolder::Make(target, false));
+  RETORT_ASSIGN_OR_RETURN(
+      PartialFolder partial,
+      PartialFolder::Make(target.back() == '/' ? target.substr(0, target.size() - 1) : target,
+                          false));
   const std::string above = fs::path(target).parent_path().string();
   struct stat database;
   if (stat((folder + "/retort.db").c_str(), &database) != 0)
