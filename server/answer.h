@@ -12,7 +12,7 @@ namespace retort {
 
 // What a caller hears once the commit is done; monostate where there is nothing to say.
 using Answer = std::variant<std::monostate, core::SyncReply, core::MetricReply, core::SweepReply,
-                            core::JobsReply, core::WorkerReply>;
+                            core::JobsReply, core::WorkerReply, core::NoteReply>;
 // Called exactly once; must not block. Errors are those of core/decide.h and UNAVAILABLE:
 // overloaded, ending, or a commit whose outcome is not known; RESOURCE_EXHAUSTED: the disk is full.
 using AnswerDone = std::function<void(absl::StatusOr<Answer>)>;

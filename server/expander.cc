@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/status.h"
 #include "server/core/expand.h"
+#include "server/core/requests.h"
 
 namespace retort {
 
@@ -78,8 +79,10 @@ void Expander::SendNext(Id id, Task& task) {
   task.posted = true;
   const auto count = static_cast<int64_t>(task.jobs.size());
   if (!task.sweep) {
-    return post_(id,
-                 core::BeginSweep{.request_id = task.request_id, .spec = task.spec, .jobs = count});
+    return post_(id, core::BeginSweep{.request_id = task.request_id,
+                                      .spec = task.spec,
+                                      .jobs = count,
+                                      .arguments = core::HashOfArguments(*task.spec)});
   }
   if (task.chunk == nullptr) {
     const auto begin = task.jobs.begin() + task.first;

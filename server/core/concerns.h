@@ -29,6 +29,9 @@ absl::StatusOr<Decision> DecideArtifactLost(const State& state, const ArtifactLo
 // workers.cc
 absl::StatusOr<Decision> DecideChangeWorker(const State& state, const ChangeWorker& change,
                                             const Now& now);
+// requests.cc
+absl::StatusOr<Decision> DecideNoteRequest(const State& state, const NoteRequest& note,
+                                           const Now& now);
 // timers.cc
 absl::StatusOr<Decision> DecideWake(const State& state, const Now& now);
 

@@ -20,6 +20,7 @@ struct Dispatch {
   Result operator()(const ChangeWorker& input) const {
     return DecideChangeWorker(state, input, now);
   }
+  Result operator()(const NoteRequest& input) const { return DecideNoteRequest(state, input, now); }
   Result operator()(const ArtifactLost& input) const {
     return DecideArtifactLost(state, input, now);
   }

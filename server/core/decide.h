@@ -34,6 +34,8 @@ using Token = uint64_t;
 
 // ------------------------------------------------------------------------------------------ inputs
 
+// `arguments` of a request: HashOfArguments (requests.h); a repeat with others is ALREADY_EXISTS.
+
 // The head of a sweep whose expansion is ready (expand.h). Reply: SweepReply at once if the request
 // was answered before (then no chunks are wanted), else `expand` is true and SweepChunk inputs
 // follow. INVALID_ARGUMENT: a bad name. UNAVAILABLE: this request is being expanded.
@@ -43,6 +45,7 @@ struct BeginSweep {
   std::string request_id;
   std::shared_ptr<const v1::SweepSpec> spec;
   int64_t jobs = 0;  // that the chunks will hold together
+  std::string arguments = {};
 };
 
 // Jobs of an EXPANDING sweep, at most kMostJobsInChunk, in the order of expansion. Repeating a
@@ -119,6 +122,7 @@ struct ChangeSweep {
   std::string request_id;
   What what = What::kPause;
   std::string name;  // without `sweeps/`
+  std::string arguments = {};
 };
 
 // Retries (FAILED, SKIPPED through their teacher) or cancels jobs. Reply: JobsReply. NOT_FOUND.
@@ -131,6 +135,7 @@ struct ChangeJobs {
   std::string sweep;                 // or those of a sweep (name without `sweeps/`)
   std::vector<JobState> states;      // in one of these states; all if empty
   std::vector<FailureCause> causes;  // and only with such a last failure; all if empty
+  std::string arguments = {};
 };
 
 // Reply: WorkerReply. NOT_FOUND.
@@ -140,6 +145,17 @@ struct ChangeWorker {
   std::string request_id;
   What what = What::kDrain;
   std::string name;  // without `workers/`
+  std::string arguments = {};
+};
+
+// A mutation whose effect lies outside of the state (backup, collection) was carried out: its
+// answer is remembered. Reply: NoteReply, with the answer that counts: the first.
+struct NoteRequest {
+  Token token = 0;
+  std::string request_id;
+  std::string method;
+  std::string arguments;
+  std::string answer;  // at most 64 KiB
 };
 
 // An artifact is missing or damaged: if it is the weights of a job, the job is queued again.
@@ -152,7 +168,7 @@ struct ArtifactLost {
 struct Wake {};
 
 using Input = std::variant<BeginSweep, SweepChunk, Sync, SyncGone, Metrics, ChangeSweep, ChangeJobs,
-                           ChangeWorker, ArtifactLost, Wake>;
+                           ChangeWorker, NoteRequest, ArtifactLost, Wake>;
 
 // ----------------------------------------------------------------------------------------- replies
 
@@ -200,7 +216,12 @@ struct WorkerReply {
   std::string name;
 };
 
-using ReplyBody = std::variant<SyncReply, MetricReply, SweepReply, JobsReply, WorkerReply>;
+struct NoteReply {
+  std::string answer;
+};
+
+using ReplyBody =
+    std::variant<SyncReply, MetricReply, SweepReply, JobsReply, WorkerReply, NoteReply>;
 
 // To whom what is said once the commit is done. Errors are the status that Decide returns instead.
 struct Reply {

@@ -63,7 +63,7 @@ absl::StatusOr<Decision> DecideChangeJobs(const State& state, const ChangeJobs& 
   const bool retry = change.what == ChangeJobs::What::kRetry;
   const char* method = retry ? "RetryJobs" : "CancelJobs";
   Draft draft(state, now);
-  auto repeated = FindRepeated(state, change.request_id, method);
+  auto repeated = FindRepeated(state, change.request_id, method, change.arguments);
   if (!repeated.ok()) return repeated.status();
   if (*repeated != nullptr) {
     draft.Say(change.token, JobsReply{(*repeated)->changed});
@@ -88,7 +88,7 @@ absl::StatusOr<Decision> DecideChangeJobs(const State& state, const ChangeJobs& 
     }
   }
   draft.Say(change.token, JobsReply{answer.changed});
-  Remember(draft, change.request_id, method, answer);
+  Remember(draft, change.request_id, method, change.arguments, answer);
   return draft.Finish();
 }
 

@@ -129,6 +129,10 @@ struct RequestAnswer {
   int64_t changed = 0;  // of changes of jobs
   int64_t time_ms = 0;  // when
   std::string method;   // which mutation: a repeat with another is an error
+  // HashOfArguments (requests.h) of what it asked: a repeat with others is an error. Empty: not
+  // known, of a request before this was remembered.
+  std::string arguments;
+  std::string answer;  // of NoteRequest: the serialised answer
 
   friend bool operator==(const RequestAnswer&, const RequestAnswer&) = default;
 };

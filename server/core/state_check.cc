@@ -194,7 +194,8 @@ std::string State::Dump() const {
   for (const auto& [time_ms, id] : requests_by_time_) {
     const RequestAnswer& answer = requests_.at(id);
     absl::StrAppend(&out, "request ", id, " ", time_ms, " ", answer.method, " ", answer.sweep.value,
-                    " ", answer.worker.value, " ", answer.changed, "\n");
+                    " ", answer.worker.value, " ", answer.changed, " ", answer.arguments, " ",
+                    answer.answer.size(), "\n");
   }
   return out;
 }

@@ -71,10 +71,21 @@ absl::StatusOr<JobKey> AddJob(Draft& draft, const SweepChunk& chunk, size_t inde
 
 }  // namespace
 
+absl::StatusOr<std::optional<SweepReply>> FindCreatedSweep(const State& state,
+                                                           const std::string& request_id,
+                                                           const std::string& arguments) {
+  const auto repeated = FindRepeated(state, request_id, kMethod, arguments);
+  if (!repeated.ok()) return repeated.status();
+  if (*repeated == nullptr) return std::optional<SweepReply>();
+  const SweepKey key = (*repeated)->sweep;
+  if (state.sweep(key).row.state == SweepState::kExpanding) return std::optional<SweepReply>();
+  return std::optional<SweepReply>(ReplyOf(state, key));
+}
+
 absl::StatusOr<Decision> DecideBeginSweep(const State& state, const BeginSweep& begin,
                                           const Now& now) {
   Draft draft(state, now);
-  auto repeated = FindRepeated(state, begin.request_id, kMethod);
+  auto repeated = FindRepeated(state, begin.request_id, kMethod, begin.arguments);
   if (!repeated.ok()) return repeated.status();
   if (*repeated != nullptr) {
     const SweepKey key = (*repeated)->sweep;
@@ -99,7 +110,7 @@ absl::StatusOr<Decision> DecideBeginSweep(const State& state, const BeginSweep& 
   const SweepKey key = draft.CreateSweep(fixed, begin.spec);
   RequestAnswer answer;
   answer.sweep = key;
-  Remember(draft, begin.request_id, kMethod, answer);
+  Remember(draft, begin.request_id, kMethod, begin.arguments, answer);
   ForgetOld(draft);
   draft.Say(begin.token, SweepReply{key, fixed.name, fixed.jobs, 0, true});
   return draft.Finish();

@@ -98,7 +98,7 @@ const char* MethodOf(const ChangeSweep& change) {
 absl::StatusOr<Decision> DecideChangeSweep(const State& state, const ChangeSweep& change,
                                            const Now& now) {
   Draft draft(state, now);
-  auto repeated = FindRepeated(state, change.request_id, MethodOf(change));
+  auto repeated = FindRepeated(state, change.request_id, MethodOf(change), change.arguments);
   if (!repeated.ok()) return repeated.status();
   const SweepKey key = *repeated != nullptr ? (*repeated)->sweep : state.FindSweep(change.name);
   if (!key) return absl::NotFoundError(absl::StrCat("sweeps/", change.name, ": no such sweep"));
@@ -108,7 +108,7 @@ absl::StatusOr<Decision> DecideChangeSweep(const State& state, const ChangeSweep
     if (!status.ok()) return status;
     RequestAnswer answer;
     answer.sweep = key;
-    Remember(draft, change.request_id, MethodOf(change), answer);
+    Remember(draft, change.request_id, MethodOf(change), change.arguments, answer);
   }
   draft.Say(change.token, SweepReply{key, sweep.fixed.name, sweep.fixed.jobs, sweep.row.known});
   return draft.Finish();

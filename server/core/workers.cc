@@ -11,7 +11,7 @@ absl::StatusOr<Decision> DecideChangeWorker(const State& state, const ChangeWork
   const bool drain = change.what == ChangeWorker::What::kDrain;
   const char* method = drain ? "DrainWorker" : "ReleaseWorker";
   Draft draft(state, now);
-  auto repeated = FindRepeated(state, change.request_id, method);
+  auto repeated = FindRepeated(state, change.request_id, method, change.arguments);
   if (!repeated.ok()) return repeated.status();
   const WorkerKey key = *repeated != nullptr ? (*repeated)->worker : state.FindWorker(change.name);
   if (!key) return absl::NotFoundError(absl::StrCat("workers/", change.name, ": no such worker"));
@@ -23,7 +23,7 @@ absl::StatusOr<Decision> DecideChangeWorker(const State& state, const ChangeWork
     draft.WakeWorker(key);
     RequestAnswer answer;
     answer.worker = key;
-    Remember(draft, change.request_id, method, answer);
+    Remember(draft, change.request_id, method, change.arguments, answer);
   }
   draft.Say(change.token, WorkerReply{key, state.worker(key).row.name});
   return draft.Finish();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/names.h"
 #include "common/status.h"
+#include "server/core/requests.h"
 
 namespace retort {
 namespace {
@@ -204,6 +205,7 @@ absl::StatusOr<core::ChangeSweep> ToChangeSweep(const v1::ChangeSweepRequest& re
   RETORT_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
   RETORT_ASSIGN_OR_RETURN(change.name, ParseSweepName(request.name()));
   change.request_id = request.request_id();
+  change.arguments = core::HashOfArguments(request);
   change.what = what;
   return change;
 }
@@ -232,6 +234,7 @@ absl::StatusOr<core::ChangeJobs> ToChangeJobs(const v1::ChangeJobsRequest& reque
     change.causes.push_back(static_cast<core::FailureCause>(request.causes(i)));
   }
   change.request_id = request.request_id();
+  change.arguments = core::HashOfArguments(request);
   change.what = what;
   return change;
 }
@@ -242,6 +245,7 @@ absl::StatusOr<core::ChangeWorker> ToChangeWorker(const v1::ChangeWorkerRequest&
   RETORT_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
   RETORT_ASSIGN_OR_RETURN(change.name, ParseWorkerName(request.name()));
   change.request_id = request.request_id();
+  change.arguments = core::HashOfArguments(request);
   change.what = what;
   return change;
 }
