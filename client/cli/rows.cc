@@ -188,6 +188,7 @@ Json ResultRow(const v1::Job& job) {
 Json JobDetails(const v1::Job& job) {
   Json row = JobRow(job);
   row["teacher_job"] = TextOrNull(ShortName(job.teacher_job()));
+  row["memory_bytes"] = job.memory_bytes() > 0 ? Json(job.memory_bytes()) : Json(nullptr);
   Json attempts = Json::array();
   for (const v1::Attempt& attempt : job.attempts()) {
     attempts.push_back({{"attempt", attempt.number()},

@@ -30,7 +30,7 @@ const std::vector<std::string>& TopKeys() {
   static const auto& keys = *new std::vector<std::string>{
       "name",  "description", "priority",  "datasets", "train_on", "evaluate",
       "split", "teachers",    "students",  "methods",  "train",    "seeds",
-      "zip",   "exclude",     "overrides", "select",   "budget"};
+      "zip",   "exclude",     "overrides", "select",   "budget",   "memory_gib"};
   return keys;
 }
 
@@ -126,6 +126,9 @@ absl::Status ReadLimits(const SweepReader& reader, const YamlNode& root, v1::Swe
   }
   if (const YamlNode* node = root.Find("budget"); node != nullptr) {
     RETORT_RETURN_IF_ERROR(reader.SetAll(*spec.mutable_budget(), *node, "budget"));
+  }
+  if (const YamlNode* node = root.Find("memory_gib"); node != nullptr) {
+    RETORT_RETURN_IF_ERROR(reader.Set(spec, "memory_gib", *node, "memory_gib"));
   }
   return absl::OkStatus();
 }

@@ -381,12 +381,20 @@ absl::Status ReadOverrides(const SweepReader& reader, const YamlNode& node, Swee
     const YamlNode& item = node.items[i];
     const std::string path = SweepReader::At("overrides", i);
     v1::Override& added = *draft.spec.add_overrides();
-    RETORT_RETURN_IF_ERROR(ReadMatch(reader, item, path, {"train"}, *added.mutable_match()));
+    RETORT_RETURN_IF_ERROR(
+        ReadMatch(reader, item, path, {"train", "memory_gib"}, *added.mutable_match()));
     const YamlNode* train = item.Find("train");
-    if (train == nullptr || (train->is_mapping() && train->items.empty())) {
-      return reader.Fail(path, "changes nothing; expected train: {FIELD: value}");
+    const YamlNode* memory = item.Find("memory_gib");
+    const bool trains = train != nullptr && !(train->is_mapping() && train->items.empty());
+    if (!trains && memory == nullptr) {
+      return reader.Fail(path, "changes nothing; expected train: {FIELD: value} or memory_gib: N");
     }
-    RETORT_RETURN_IF_ERROR(reader.SetAll(*added.mutable_train(), *train, path + ".train"));
+    if (trains) {
+      RETORT_RETURN_IF_ERROR(reader.SetAll(*added.mutable_train(), *train, path + ".train"));
+    }
+    if (memory != nullptr) {
+      RETORT_RETURN_IF_ERROR(reader.Set(added, "memory_gib", *memory, path + ".memory_gib"));
+    }
   }
   return absl::OkStatus();
 }

@@ -122,7 +122,10 @@ Json SplitSchema() {
 Json OverrideSchema() {
   Json fields = Fields(*v1::JobMatch::descriptor(), false);
   fields["train"] = ObjectOf(Fields(*v1::TrainSpec::descriptor(), false));
-  return ObjectOf(fields, {"train"});
+  fields["memory_gib"] = ScalarSchema(*v1::Override::descriptor()->FindFieldByName("memory_gib"));
+  Json entry = ObjectOf(fields);
+  entry["anyOf"] = {{{"required", {"train"}}}, {{"required", {"memory_gib"}}}};
+  return entry;
 }
 
 }  // namespace
@@ -149,6 +152,7 @@ std::string SweepSchema() {
   top["overrides"] = ListOf(OverrideSchema());
   top["select"] = ObjectOf({{"by", {{"const", "val.mae_bpm"}}}}, {"by"});
   top["budget"] = ObjectOf(Fields(*v1::Budget::descriptor(), false));
+  top["memory_gib"] = ScalarSchema(*v1::SweepSpec::descriptor()->FindFieldByName("memory_gib"));
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                  {"title", "Retort sweep file"}};
   schema.update(ObjectOf(top, {"name", "datasets", "split"}));

@@ -117,6 +117,8 @@ JobKey Draft::CreateJob(const NewJob& job, std::shared_ptr<const NewJob> details
   created.expected_cost = job.expected_cost;
   created.create_ms = now_ms_;
   created.row.state = WaitingState(teacher);
+  created.row.memory_bytes = job.memory_bytes;
+  created.row.memory_hinted = job.memory_hinted;
   created.details = std::move(details);
   if (teacher && HasEnded(this->job(teacher).state) && created.row.state == JobState::kBlocked) {
     AddChore(teacher, {});

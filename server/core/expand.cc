@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
 #include "common/spec/split.h"
+#include "common/spec/training_memory.h"
 #include "common/status.h"
 #include "common/training_id.h"
 #include "server/core/axes.h"
@@ -97,12 +99,18 @@ class Expander {
   Network ReadNetwork(const v1::ModelSpec& model, const std::string& name, double usual_dropout);
   Method ReadMethod(const v1::SweepMethod& method) const;
   absl::Status ReadFolds();
+  void ReadDataSizes();
   absl::Status AddTeacher(const Choice& choice, const Fold& fold);
   absl::Status AddStudent(const Choice& choice, const Fold& fold);
   // True if an exclusion holds. One that names neither student nor method speaks of teachers too.
   bool Excluded(const Parts& parts);
   Parts PartsOf(const Choice& choice, const Fold& fold) const;
   v1::TrainSpec TrainOf(const Choice& choice, const Parts& parts, const Network& network);
+  // True if the override speaks of this job.
+  bool Applies(const v1::Override& override, const Parts& parts) const;
+  // What the job needs of a slot: what the sweep says, else an estimate.
+  void SetMemory(NewJob& job, const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
+                 const Parts& parts) const;
   v1::TrainingSpec SpecOf(const Choice& choice, const Fold& fold, const Network& network) const;
   NewJob JobOf(const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
                const Network& network) const;
@@ -123,6 +131,8 @@ class Expander {
   std::vector<Method> methods_;
   std::vector<int> train_on_;             // indices into datasets
   std::vector<std::vector<Fold>> folds_;  // of each of train_on_
+  std::vector<double> data_bytes_;    // of all datasets of a job that trains on each of train_on_
+  std::vector<double> largest_data_;  // the largest of these
   std::vector<bool> exclude_used_;
   std::vector<bool> override_used_;
   // (train_on, teacher, seed, fold) -> its one teacher: a student has no other to learn from.
@@ -198,6 +208,21 @@ absl::Status Expander::ReadFolds() {
   return absl::OkStatus();
 }
 
+void Expander::ReadDataSizes() {
+  for (const int index : train_on_) {
+    std::set<int> used = {index};
+    for (const std::string& name : sweep_.evaluate()) used.insert(DatasetIndex(sweep_, name));
+    double all = 0, largest = 0;
+    for (const int one : used) {
+      const auto bytes = static_cast<double>(sweep_.datasets(one).info().size_bytes());
+      all += bytes;
+      largest = std::max(largest, bytes);
+    }
+    data_bytes_.push_back(all);
+    largest_data_.push_back(largest);
+  }
+}
+
 absl::Status Expander::Read() {
   RETORT_RETURN_IF_ERROR(CheckSweep(sweep_));
   for (const std::string& name : sweep_.train_on()) {
@@ -206,6 +231,7 @@ absl::Status Expander::Read() {
   for (int i = 0; sweep_.train_on().empty() && i < sweep_.datasets_size(); ++i) {
     train_on_.push_back(i);
   }
+  ReadDataSizes();
   for (const auto& teacher : sweep_.teachers()) {
     teachers_.push_back(ReadNetwork(teacher.model(), teacher.name(), kTeacherDropout));
   }
@@ -234,17 +260,42 @@ bool Expander::Excluded(const Parts& parts) {
   return excluded;
 }
 
+bool Expander::Applies(const v1::Override& override, const Parts& parts) const {
+  // What names only a teacher speaks of the training of that teacher, all else of students.
+  const auto& match = override.match();
+  const bool of_teacher = match.has_teacher() && !match.has_student() && !match.has_method();
+  const bool is_teacher = parts.student == nullptr;
+  return of_teacher == is_teacher && Matches(match, parts);
+}
+
+void Expander::SetMemory(NewJob& job, const v1::TrainingSpec& spec, const Choice& choice,
+                         const Fold& fold, const Parts& parts) const {
+  double gib = sweep_.memory_gib();
+  for (const auto& override : sweep_.overrides()) {
+    if (override.has_memory_gib() && Applies(override, parts)) gib = override.memory_gib();
+  }
+  job.memory_hinted = gib > 0;
+  if (job.memory_hinted) {
+    job.memory_bytes = static_cast<int64_t>(gib * (int64_t{1} << 30));
+    return;
+  }
+  const auto& info = Dataset(choice);
+  TrainingData data;
+  data.samples = info.samples();
+  data.channels = info.channels();
+  data.train_windows = static_cast<double>(info.windows()) * fold.train_share;
+  data.dataset_bytes = data_bytes_[static_cast<size_t>(choice.train_on)];
+  data.largest_dataset = largest_data_[static_cast<size_t>(choice.train_on)];
+  job.memory_bytes = TrainingMemoryBytes(spec, data).value();  // the networks were checked
+}
+
 v1::TrainSpec Expander::TrainOf(const Choice& choice, const Parts& parts, const Network& network) {
   v1::TrainSpec train = sweep_.train();
   for (int i = 0; i < sweep_.train_axes_size(); ++i) {
     train.MergeFrom(sweep_.train_axes(i).values(choice.train[static_cast<size_t>(i)]));
   }
   for (int i = 0; i < sweep_.overrides_size(); ++i) {
-    const auto& match = sweep_.overrides(i).match();
-    // What names only a teacher speaks of the training of that teacher, all else of students.
-    const bool of_teacher = match.has_teacher() && !match.has_student() && !match.has_method();
-    const bool is_teacher = parts.student == nullptr;
-    if (of_teacher != is_teacher || !Matches(match, parts)) continue;
+    if (!Applies(sweep_.overrides(i), parts)) continue;
     override_used_[static_cast<size_t>(i)] = true;
     train.MergeFrom(sweep_.overrides(i).train());
   }
@@ -312,6 +363,7 @@ absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
   NewJob job = JobOf(spec, choice, fold, teacher);
   job.kind = JobKind::kTeacher;
   job.method = MethodLabel(spec.method());
+  SetMemory(job, spec, choice, fold, parts);
   teacher_ids_.emplace(key, job.id);
   if (seen_.insert(job.id).second) teacher_jobs_.push_back(std::move(job));
   return absl::OkStatus();
@@ -351,6 +403,7 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
   job.method = method.label;
   job.teacher = teacher;
   if (teacher) job.teacher_label = parts.teacher->label;
+  SetMemory(job, spec, choice, fold, parts);
   student_jobs_.push_back(std::move(job));
   return absl::OkStatus();
 }

@@ -31,6 +31,8 @@ struct NewJob {
   int32_t fold = 0;
   int32_t epochs = 0;
   double expected_cost = 0;
+  int64_t memory_bytes = 0;    // needed of a slot; 0 if not known
+  bool memory_hinted = false;  // the sweep says so; else estimated
 };
 
 // A job that was not known.
@@ -129,6 +131,11 @@ struct RequestAnswer {
   int64_t changed = 0;  // of changes of jobs
   int64_t time_ms = 0;  // when
   std::string method;   // which mutation: a repeat with another is an error
+  // Of a change of a sweep's jobs that takes several commits: the position to look at next, -1 once
+  // it is done, and what it speaks of, one bit for each JobState or FailureCause; 0 for all.
+  int64_t next = -1;
+  uint32_t states = 0;
+  uint32_t causes = 0;
   // HashOfArguments (requests.h) of what it asked: a repeat with others is an error. Empty: not
   // known, of a request before this was remembered.
   std::string arguments;

@@ -155,6 +155,7 @@ std::string State::Dump() const {
                     row.worker.value, " points ", row.points, " times ", row.lease_ms, " ",
                     row.start_ms, " ", row.end_ms, " lost on");
     for (const WorkerKey worker : row.lost_on) absl::StrAppend(&out, " ", worker.value);
+    absl::StrAppend(&out, " memory ", row.memory_bytes, " ", row.memory_hinted, " slot ", row.slot);
     absl::StrAppend(&out, " sweeps");
     for (const SweepKey sweep : job.sweeps) absl::StrAppend(&out, " ", sweep.value);
     if (weights({i}) != nullptr) {
@@ -194,7 +195,8 @@ std::string State::Dump() const {
   for (const auto& [time_ms, id] : requests_by_time_) {
     const RequestAnswer& answer = requests_.at(id);
     absl::StrAppend(&out, "request ", id, " ", time_ms, " ", answer.method, " ", answer.sweep.value,
-                    " ", answer.worker.value, " ", answer.changed, " ", answer.arguments, " ",
+                    " ", answer.worker.value, " ", answer.changed, " next ", answer.next, " of ",
+                    answer.states, " ", answer.causes, " ", answer.arguments, " ",
                     answer.answer.size(), "\n");
   }
   return out;

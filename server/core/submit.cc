@@ -38,13 +38,28 @@ RunBudget BudgetOf(const v1::SweepSpec& spec) {
   return budget;
 }
 
+// Of several sweeps the one that asks for most counts, and what a sweep asks for more than an
+// estimate. A job that nobody wanted begins anew.
+void RaiseMemory(Draft& draft, JobKey key, const NewJob& job, bool anew) {
+  const JobRow& known = draft.job(key);
+  const bool replace = anew || (job.memory_hinted && !known.memory_hinted);
+  const bool raise =
+      job.memory_hinted == known.memory_hinted && job.memory_bytes > known.memory_bytes;
+  if (!replace && !raise) return;
+  JobRow& row = draft.EditJob(key);
+  row.memory_bytes = job.memory_bytes;
+  row.memory_hinted = job.memory_hinted;
+}
+
 // The job of the state that is the same, revived if nobody wanted it, or a new one.
 absl::StatusOr<JobKey> AddJob(Draft& draft, const SweepChunk& chunk, size_t index,
                               absl::flat_hash_map<JobId, JobKey>& created) {
   const State& state = draft.state();
   const NewJob& job = (*chunk.jobs)[index];
   if (const JobKey known = state.FindJob(job.id)) {
-    if (draft.job(known).state == JobState::kCancelled) {
+    const bool anew = draft.job(known).state == JobState::kCancelled;
+    RaiseMemory(draft, known, job, anew);
+    if (anew) {
       ResetBudgets(draft.EditJob(known));
       draft.Requeue(known);
     } else if (draft.job(known).state == JobState::kSkipped) {

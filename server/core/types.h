@@ -79,6 +79,11 @@ struct JobRow {
   int64_t lease_ms = 0;                           // when the latest attempt was leased
   int64_t start_ms = 0;                           // when it began to run
   int64_t end_ms = 0;                             // when the job ended
+  // What it needs of a slot, bytes; 0 if not known. An estimate, what sweeps ask for, or more than
+  // a slot that was too small.
+  int64_t memory_bytes = 0;
+  bool memory_hinted = false;  // a sweep says so
+  int16_t slot = -1;           // of the latest attempt, an index into the worker's; -1 if not known
 
   friend bool operator==(const JobRow&, const JobRow&) = default;
 };

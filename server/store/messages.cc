@@ -79,6 +79,7 @@ v1::Job JobMessage(const JobParts& parts) {
   SetTime(out, &v1::Job::mutable_end_time, row.end_ms);
   if (parts.teacher) out.set_teacher_job(JobName(*parts.teacher));
   out.set_expected_cost(parts.expected_cost);
+  out.set_memory_bytes(row.memory_bytes);
   return out;
 }
 

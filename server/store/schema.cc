@@ -115,10 +115,31 @@ CREATE VIEW workers AS SELECT name AS worker, CASE WHEN away THEN 'away' WHEN st
 CREATE INDEX members_of_job ON members(job);
 )sql";
 
+// What a job needs of a slot and which it has, and changes of jobs that go on over several commits.
+// What version 1 did not know has a default that says so.
+constexpr std::string_view kVersion2 = R"sql(
+ALTER TABLE job_rows ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job_rows ADD COLUMN memory_hinted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job_rows ADD COLUMN slot INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE requests ADD COLUMN next INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE requests ADD COLUMN states INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE requests ADD COLUMN causes INTEGER NOT NULL DEFAULT 0;
+DROP VIEW jobs;
+CREATE VIEW jobs AS SELECT s.name AS sweep, m.position, lower(hex(j.id)) AS job, w.word AS state,
+  CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.model, d.method, nullif(d.teacher, '') AS teacher,
+  d.seed, d.fold, d.epochs, j.attempt, k.name AS worker, nullif(j.slot, -1) AS slot, c.word AS failure,
+  lower(hex(t.id)) AS teacher_job, j.cost AS expected_cost, nullif(j.memory_bytes, 0) AS memory_bytes, j.create_ms,
+  nullif(j.start_ms, 0) AS start_ms, nullif(j.end_ms, 0) AS end_ms
+  FROM members m JOIN sweep_rows s ON s.key = m.sweep JOIN job_rows j ON j.key = m.job
+  JOIN job_specs d ON d.key = j.key JOIN job_state_words w ON w.state = j.state
+  LEFT JOIN worker_rows k ON k.key = j.worker LEFT JOIN cause_words c ON c.cause = j.cause
+  LEFT JOIN job_rows t ON t.key = j.teacher;
+)sql";
+
 }  // namespace
 
 const std::vector<std::string_view>& Migrations() {
-  static const std::vector<std::string_view> kMigrations = {kVersion1};
+  static const std::vector<std::string_view> kMigrations = {kVersion1, kVersion2};
   return kMigrations;
 }
 

@@ -55,6 +55,9 @@ core::JobRow ReadJobRow(const Statement& row, int at) {
   out.lease_ms = row.Int(at + 11);
   out.start_ms = row.Int(at + 12);
   out.end_ms = row.Int(at + 13);
+  out.memory_bytes = row.Int(at + 14);
+  out.memory_hinted = row.Int(at + 15) != 0;
+  out.slot = static_cast<int16_t>(row.Int(at + 16));
   return out;
 }
 
@@ -131,6 +134,9 @@ absl::StatusOr<core::Record> LoadedRequest(const Statement& row) {
   request.answer.worker = {row.Int(3)};
   request.answer.changed = row.Int(4);
   request.answer.time_ms = row.Int(5);
+  request.answer.next = row.Int(6);
+  request.answer.states = static_cast<uint32_t>(row.Int(7));
+  request.answer.causes = static_cast<uint32_t>(row.Int(8));
   return request;
 }
 
@@ -166,7 +172,9 @@ absl::Status LoadRecords(const Connection& db,
         return core::MemberAdded{{row.Int(0)}, {row.Int(1)}, row.Int(2)};
       },
       sink));
-  return Each(db, "SELECT id, method, sweep, worker, changed, time_ms FROM requests ORDER BY id",
+  return Each(db,
+              "SELECT id, method, sweep, worker, changed, time_ms, next, states, causes FROM "
+              "requests ORDER BY id",
               LoadedRequest, sink);
 }
 

@@ -15,11 +15,12 @@ inline constexpr char kSweepColumns[] =
 core::SweepFixed ReadSweepFixed(const Statement& row);
 core::SweepRow ReadSweepRow(const Statement& row);
 
-// 14 columns from `at`.
+// 17 columns from `at`.
 inline constexpr char kJobColumns[] =
     "j.state, j.cause, j.lost, j.crashed, j.artifact, j.attempt, j.worker, j.lost_on_1, "
-    "j.lost_on_2, j.lost_on_3, j.points, j.lease_ms, j.start_ms, j.end_ms";
-inline constexpr int kJobColumnCount = 14;
+    "j.lost_on_2, j.lost_on_3, j.points, j.lease_ms, j.start_ms, j.end_ms, "
+    "j.memory_bytes, j.memory_hinted, j.slot";
+inline constexpr int kJobColumnCount = 17;
 core::JobRow ReadJobRow(const Statement& row, int at);
 
 inline constexpr char kWorkerColumns[] =

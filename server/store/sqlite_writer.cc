@@ -44,7 +44,8 @@ void BindJobRow(Binder& bind, const core::JobRow& row) {
       int64_t{row.crashed})(int64_t{row.artifact})(int64_t{row.attempt})
       .Ref(row.worker);
   for (const core::WorkerKey worker : row.lost_on) bind(worker.value);
-  bind(row.points)(row.lease_ms)(row.start_ms)(row.end_ms);
+  bind(row.points)(row.lease_ms)(row.start_ms)(row.end_ms)(row.memory_bytes)(
+      int64_t{row.memory_hinted})(int64_t{row.slot});
 }
 
 void BindSweepRow(Binder& bind, const core::SweepRow& row) {
@@ -111,7 +112,8 @@ absl::Status SqliteWriter::Do(const core::JobCreated& record) {
       Statement * row,
       Get("INSERT INTO job_rows (key, id, teacher, kind, cost, create_ms, state, cause, lost, "
           "crashed, artifact, attempt, worker, lost_on_1, lost_on_2, lost_on_3, points, lease_ms, "
-          "start_ms, end_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+          "start_ms, end_ms, memory_bytes, memory_hinted, slot) VALUES "
+          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   Binder bind(*row);
   bind(record.key.value)
       .Blob(record.id.raw())
@@ -135,7 +137,7 @@ absl::Status SqliteWriter::Do(const core::JobChanged& record) {
       Statement * row,
       Get("UPDATE job_rows SET state=?, cause=?, lost=?, crashed=?, artifact=?, attempt=?, "
           "worker=?, lost_on_1=?, lost_on_2=?, lost_on_3=?, points=?, lease_ms=?, start_ms=?, "
-          "end_ms=? WHERE key=?"));
+          "end_ms=?, memory_bytes=?, memory_hinted=?, slot=? WHERE key=?"));
   Binder bind(*row);
   BindJobRow(bind, record.after);
   bind(record.key.value);
@@ -327,11 +329,13 @@ absl::Status SqliteWriter::Do(const core::PointsDeleted& record) {
 }
 
 absl::Status SqliteWriter::Do(const core::RequestAnswered& record) {
-  RETORT_ASSIGN_OR_RETURN(Statement * row,
-                          Get("INSERT INTO requests (id, method, sweep, worker, changed, time_ms) "
-                              "VALUES (?,?,?,?,?,?)"));
+  RETORT_ASSIGN_OR_RETURN(
+      Statement * row, Get("INSERT INTO requests (id, method, sweep, worker, changed, time_ms, "
+                           "next, states, causes) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO "
+                           "UPDATE SET changed=excluded.changed, next=excluded.next"));
   Binder{*row}(record.request_id)(record.answer.method)(record.answer.sweep.value)(
-      record.answer.worker.value)(record.answer.changed)(record.answer.time_ms);
+      record.answer.worker.value)(record.answer.changed)(record.answer.time_ms)(record.answer.next)(
+      int64_t{record.answer.states})(int64_t{record.answer.causes});
   return row->Run();
 }
 

@@ -112,6 +112,38 @@ TEST(ExpandTest, OverridesSpeakOfTeachersOrOfStudents) {
   }
 }
 
+TEST(ExpandTest, MemoryIsEstimatedOrAsASweepSaysAndNeverPartOfTheIdentity) {
+  const v1::SweepSpec plain = Annotated();
+  const auto estimated = Expand(plain);
+  ASSERT_TRUE(estimated.ok()) << estimated.status();
+  v1::SweepSpec hinted = plain;
+  hinted.set_memory_gib(3);
+  auto& teacher = *hinted.add_overrides();
+  teacher.mutable_match()->set_teacher("big");
+  teacher.set_memory_gib(8);
+  auto& student = *hinted.add_overrides();
+  student.mutable_match()->set_student("mlp-*");
+  student.set_memory_gib(0.5);
+  const auto said = Expand(hinted);
+  ASSERT_TRUE(said.ok()) << said.status();
+  ASSERT_EQ(said->size(), estimated->size());
+  for (size_t i = 0; i < said->size(); ++i) {
+    const NewJob& job = (*said)[i];
+    EXPECT_EQ(job.id, (*estimated)[i].id);
+    EXPECT_EQ(job.spec, (*estimated)[i].spec);
+    EXPECT_FALSE((*estimated)[i].memory_hinted);
+    EXPECT_GT((*estimated)[i].memory_bytes, int64_t{256} << 20);
+    EXPECT_LT((*estimated)[i].memory_bytes, int64_t{1} << 30);
+    EXPECT_TRUE(job.memory_hinted);
+    const bool big = job.kind == JobKind::kTeacher && job.model.find("32/8") != std::string::npos;
+    const bool mlp = job.model.find("mlp") == 0;
+    EXPECT_EQ(job.memory_bytes, (big ? int64_t{16} : mlp ? int64_t{1} : int64_t{6}) << 29)
+        << job.model;
+  }
+  // Larger networks need more.
+  EXPECT_GT(estimated->front().memory_bytes, estimated->back().memory_bytes);
+}
+
 TEST(ExpandTest, AStudentLearnsOnlyFromItsOwnFoldsTeacher) {
   const auto jobs = Expand(Annotated());
   ASSERT_TRUE(jobs.ok());
