@@ -115,8 +115,8 @@ CREATE VIEW workers AS SELECT name AS worker, CASE WHEN away THEN 'away' WHEN st
 CREATE INDEX members_of_job ON members(job);
 )sql";
 
-// What a job needs of a slot and which it has, and changes of jobs that go on over several commits.
-// What version 1 did not know has a default that says so.
+// What a job needs of a slot and which it has, what requests asked, and changes of jobs that go on
+// over several commits. What version 1 did not know has a default that says so.
 constexpr std::string_view kVersion2 = R"sql(
 ALTER TABLE job_rows ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job_rows ADD COLUMN memory_hinted INTEGER NOT NULL DEFAULT 0;
@@ -124,6 +124,8 @@ ALTER TABLE job_rows ADD COLUMN slot INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE requests ADD COLUMN next INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE requests ADD COLUMN states INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE requests ADD COLUMN causes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE requests ADD COLUMN arguments TEXT NOT NULL DEFAULT '';
+ALTER TABLE requests ADD COLUMN answer BLOB NOT NULL DEFAULT x'';
 DROP VIEW jobs;
 CREATE VIEW jobs AS SELECT s.name AS sweep, m.position, lower(hex(j.id)) AS job, w.word AS state,
   CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.model, d.method, nullif(d.teacher, '') AS teacher,

@@ -137,6 +137,8 @@ absl::StatusOr<core::Record> LoadedRequest(const Statement& row) {
   request.answer.next = row.Int(6);
   request.answer.states = static_cast<uint32_t>(row.Int(7));
   request.answer.causes = static_cast<uint32_t>(row.Int(8));
+  request.answer.arguments = row.Text(9);
+  request.answer.answer = std::string(row.Blob(10));
   return request;
 }
 
@@ -173,8 +175,8 @@ absl::Status LoadRecords(const Connection& db,
       },
       sink));
   return Each(db,
-              "SELECT id, method, sweep, worker, changed, time_ms, next, states, causes FROM "
-              "requests ORDER BY id",
+              "SELECT id, method, sweep, worker, changed, time_ms, next, states, causes, "
+              "arguments, answer FROM requests ORDER BY id",
               LoadedRequest, sink);
 }
 

@@ -329,13 +329,15 @@ absl::Status SqliteWriter::Do(const core::PointsDeleted& record) {
 }
 
 absl::Status SqliteWriter::Do(const core::RequestAnswered& record) {
-  RETORT_ASSIGN_OR_RETURN(
-      Statement * row, Get("INSERT INTO requests (id, method, sweep, worker, changed, time_ms, "
-                           "next, states, causes) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO "
-                           "UPDATE SET changed=excluded.changed, next=excluded.next"));
+  RETORT_ASSIGN_OR_RETURN(Statement * row,
+                          Get("INSERT INTO requests (id, method, sweep, worker, changed, time_ms, "
+                              "next, states, causes, arguments, answer) VALUES "
+                              "(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO "
+                              "UPDATE SET changed=excluded.changed, next=excluded.next"));
   Binder{*row}(record.request_id)(record.answer.method)(record.answer.sweep.value)(
       record.answer.worker.value)(record.answer.changed)(record.answer.time_ms)(record.answer.next)(
-      int64_t{record.answer.states})(int64_t{record.answer.causes});
+      int64_t{record.answer.states})(int64_t{record.answer.causes})(record.answer.arguments)
+      .Blob(record.answer.answer);
   return row->Run();
 }
 
