@@ -123,6 +123,8 @@ TEST_F(SweepFileTest, ReadsEveryKeyOfTheAnnotatedExample) {
   EXPECT_THAT(spec.zip(0).axes(), ElementsAre("train.peak_lr", "seeds"));
   EXPECT_EQ(spec.exclude(1).seed(), 1);
   EXPECT_EQ(spec.overrides(1).train().peak_lr(), 2e-3);
+  EXPECT_EQ(spec.overrides(2).memory_gib(), 2);
+  EXPECT_EQ(spec.memory_gib(), 1);
   EXPECT_EQ(spec.select().by(), "val.mae_bpm");
   EXPECT_EQ(spec.budget().wall().seconds(), 48 * 3600);
   EXPECT_EQ(spec.budget().then(), v1::BUDGET_ACTION_PAUSE);
