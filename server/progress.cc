@@ -1,9 +1,15 @@
 #include "server/progress.h"
 
+#include <algorithm>
+
 #include "common/names.h"
 
 namespace retort {
 namespace {
+
+// What a job takes however small its network is: reading data, evaluation, sending weights. The
+// largest jobs come first, and a rate from them alone promises too much for the many small ones.
+constexpr double kFixedSeconds = 2;
 
 bool IsOver(core::SweepState state) {
   return state == core::SweepState::kDone || state == core::SweepState::kCancelled;
@@ -13,9 +19,19 @@ bool IsOver(core::SweepState state) {
 
 double ExpectedSeconds(const core::SweepRow& row, int64_t slots) {
   if (row.cost_open <= 0) return 0;
-  if (row.cost_done <= 0 || row.done_s <= 0 || slots <= 0) return -1;
-  const double cost_per_slot_second = row.cost_done / row.done_s;
-  return row.cost_open / cost_per_slot_second / static_cast<double>(slots);
+  const int64_t done = row.counts[core::IndexOf(core::JobState::kSucceeded)] - row.known;
+  if (row.cost_done <= 0 || row.done_s <= 0 || slots <= 0 || done <= 0) return -1;
+  int64_t open = 0;
+  for (const auto state : {core::JobState::kBlocked, core::JobState::kQueued,
+                           core::JobState::kLeased, core::JobState::kRunning}) {
+    open += row.counts[core::IndexOf(state)];
+  }
+  const double mean_s = row.done_s / static_cast<double>(done);
+  const double fixed_s = std::min(kFixedSeconds, mean_s / 2);
+  const double seconds_per_cost =
+      (row.done_s - fixed_s * static_cast<double>(done)) / row.cost_done;
+  const double all_s = fixed_s * static_cast<double>(open) + row.cost_open * seconds_per_cost;
+  return all_s / static_cast<double>(std::clamp<int64_t>(open, 1, slots));
 }
 
 Progress ProgressOf(const core::State& state, const Now& now) {

@@ -31,8 +31,10 @@ struct Progress {
 // Reads all workers and sweeps.
 Progress ProgressOf(const core::State& state, const Now& now);
 
-// Expected seconds until a sweep ends: the cost that is left, over the rate of the attempts that
-// succeeded for it, times `slots`; negative if nothing has succeeded yet or there are no slots.
+// Expected seconds until a sweep ends with `slots` slots of its own, of which no more than it has
+// open jobs count: for each job that is left a fixed part (two seconds, but no more than half of
+// the mean time of a job) and its cost over the rate of the attempts that succeeded, which leaves
+// the fixed part out. Negative if nothing has succeeded yet or there are no slots.
 double ExpectedSeconds(const core::SweepRow& row, int64_t slots);
 
 }  // namespace retort

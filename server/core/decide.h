@@ -72,6 +72,7 @@ struct LiveReport {
   AttemptName id;
   bool running = false;
   int32_t epochs_done = 0;
+  int32_t slot = -1;  // index into the worker's; -1 if not known
 };
 
 // An attempt that ended on the worker: with a result, or with a cause.
@@ -100,6 +101,7 @@ struct Sync {
   int32_t wanted = 0;
   bool draining = false;
   std::vector<ArtifactHash> cached;
+  std::vector<int32_t> free_slots;  // indices into `slots`; empty: those without a lease
 };
 
 // The caller of a parked Sync has gone.
@@ -126,6 +128,8 @@ struct ChangeSweep {
 };
 
 // Retries (FAILED, SKIPPED through their teacher) or cancels jobs. Reply: JobsReply. NOT_FOUND.
+// A sweep with more jobs than Options::chore_size is gone through by later Wakes, a part at a time,
+// also after a restart: the reply is `pending` until a repeat of the request finds it done.
 struct ChangeJobs {
   enum class What { kRetry, kCancel };
   Token token = 0;
@@ -178,6 +182,7 @@ struct Grant {
   AttemptName id;
   int32_t priority = 0;
   std::optional<Artifact> teacher_weights;
+  int32_t slot = 0;  // of the worker, index
 };
 
 // v1::SyncResponse.
@@ -208,7 +213,8 @@ struct SweepReply {
 };
 
 struct JobsReply {
-  int64_t changed = 0;
+  int64_t changed = 0;   // so far
+  bool pending = false;  // there is more to come: ask again
 };
 
 struct WorkerReply {
@@ -240,6 +246,7 @@ struct WorkerHeard {  // a Sync came
   int32_t wanted = 0;
   bool draining = false;
   std::vector<ArtifactHash> cached;
+  std::vector<int32_t> free_slots;
   std::vector<JobKey> confirmed;  // leases that it reported
   std::vector<std::pair<JobKey, int32_t>> epochs_done;
 };

@@ -149,11 +149,12 @@ void Draft::AddMember(SweepKey sweep, JobKey key) {
   members_.push_back({sweep, key, before + static_cast<int64_t>(members_.size())});
 }
 
-void Draft::StartLease(JobKey key, WorkerKey worker) {
+void Draft::StartLease(JobKey key, WorkerKey worker, int16_t slot) {
   Move(key, JobState::kLeased);
   JobRow& row = EditJob(key);
   ++row.attempt;
   row.worker = worker;
+  row.slot = slot;
   row.points = 0;
   row.lease_ms = now_ms_;
   row.start_ms = 0;

@@ -52,8 +52,8 @@ class Draft {
   // At the sweep's next position; `job` is not in it yet.
   void AddMember(SweepKey sweep, JobKey job);
 
-  // QUEUED -> LEASED: a new attempt.
-  void StartLease(JobKey key, WorkerKey worker);
+  // QUEUED -> LEASED: a new attempt, on this slot.
+  void StartLease(JobKey key, WorkerKey worker, int16_t slot);
   // LEASED -> RUNNING; points of older attempts go.
   void StartRunning(JobKey key);
   // Writes the end of the latest attempt and books its slot time on the sweeps; moves nothing.

@@ -60,6 +60,14 @@ struct Parts {
   const std::string* dataset = nullptr;
 };
 
+// Up to the next eighth of a power of two: an estimate is no better, and queues keep jobs apart by
+// their need (queue.h).
+int64_t RoundedMemory(int64_t bytes) {
+  int64_t unit = 1;
+  while (unit < bytes / 16) unit *= 2;
+  return (bytes + unit - 1) / unit * unit;
+}
+
 bool GlobFits(const std::string& glob, const std::string& a, const std::string& b) {
   return GlobMatches(glob, a) || GlobMatches(glob, b);
 }
@@ -286,7 +294,8 @@ void Expander::SetMemory(NewJob& job, const v1::TrainingSpec& spec, const Choice
   data.train_windows = static_cast<double>(info.windows()) * fold.train_share;
   data.dataset_bytes = data_bytes_[static_cast<size_t>(choice.train_on)];
   data.largest_dataset = largest_data_[static_cast<size_t>(choice.train_on)];
-  job.memory_bytes = TrainingMemoryBytes(spec, data).value();  // the networks were checked
+  job.memory_bytes =
+      RoundedMemory(TrainingMemoryBytes(spec, data).value());  // the networks were checked
 }
 
 v1::TrainSpec Expander::TrainOf(const Choice& choice, const Parts& parts, const Network& network) {

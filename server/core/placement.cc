@@ -3,15 +3,70 @@
 #include <algorithm>
 #include <tuple>
 
+#include "absl/strings/str_format.h"
+
 namespace retort::core {
+
+int64_t LargestRoom(const std::vector<Slot>& slots) {
+  int64_t largest = 0;
+  for (const Slot& slot : slots) largest = std::max(largest, RoomOf(slot));
+  return largest;
+}
 
 bool Before(const Candidate& a, const Candidate& b) {
   return std::tie(b.priority, b.entry.unblocks, b.affinity, b.entry.expected_cost, a.entry.job) <
          std::tie(a.priority, a.entry.unblocks, a.affinity, a.entry.expected_cost, b.entry.job);
 }
 
-Placement::Placement(const Draft& draft, WorkerKey worker, const std::vector<ArtifactHash>& cached)
-    : draft_(draft), worker_(worker), next_sweep_(draft.state().placeable().begin()) {
+std::vector<FreeSlot> FreeSlotsOf(const Draft& draft, WorkerKey worker,
+                                  const std::vector<int32_t>& reported) {
+  const std::vector<Slot>& slots = draft.worker(worker).slots;
+  std::vector<bool> taken(slots.size(), !reported.empty());
+  for (const int32_t slot : reported) {
+    if (slot >= 0 && static_cast<size_t>(slot) < slots.size())
+      taken[static_cast<size_t>(slot)] = false;
+  }
+  size_t somewhere = 0;
+  // The draft may have created the worker: then it has no leases yet.
+  if (worker.value <= draft.state().workers()) {
+    for (const JobKey job : draft.state().worker(worker).leases) {
+      const JobRow& row = draft.job(job);
+      if (!IsLive(row.state) || row.worker != worker) continue;
+      if (row.slot >= 0 && static_cast<size_t>(row.slot) < slots.size()) {
+        taken[static_cast<size_t>(row.slot)] = true;
+      } else {
+        ++somewhere;
+      }
+    }
+  }
+  std::vector<FreeSlot> free;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (!taken[i]) free.push_back({static_cast<int16_t>(i), RoomOf(slots[i])});
+  }
+  std::stable_sort(free.begin(), free.end(),
+                   [](const FreeSlot& a, const FreeSlot& b) { return a.room < b.room; });
+  free.resize(free.size() - std::min(free.size(), somewhere));
+  return free;
+}
+
+bool FailedOn(const JobRow& row, WorkerKey worker) {
+  return row.worker == worker &&
+         (row.last_cause == FailureCause::kCrashed || row.last_cause == FailureCause::kArtifact);
+}
+
+int64_t RoomOfOthers(const Draft& draft, WorkerKey worker) {
+  int64_t room = 0;
+  for (int64_t i = 1; i <= draft.state().workers(); ++i) {
+    const WorkerRow& row = draft.worker({i});
+    if (i == worker.value || row.state != WorkerState::kActive || row.away) continue;
+    room = std::max(room, LargestRoom(row.slots));
+  }
+  return room;
+}
+
+Placement::Placement(const Draft& draft, WorkerKey worker, const std::vector<ArtifactHash>& cached,
+                     std::vector<FreeSlot> free)
+    : draft_(draft), worker_(worker), free_(std::move(free)) {
   for (const ArtifactHash& hash : cached) {
     for (const JobKey producer : draft.state().Producers(hash, kMostCandidates)) {
       if (!draft.state().children(producer).empty()) teachers_.push_back(producer);
@@ -19,6 +74,13 @@ Placement::Placement(const Draft& draft, WorkerKey worker, const std::vector<Art
   }
   std::sort(teachers_.begin(), teachers_.end());
   teachers_.erase(std::unique(teachers_.begin(), teachers_.end()), teachers_.end());
+  Restart();
+}
+
+void Placement::Restart() {
+  streams_.clear();
+  next_sweep_ = draft_.state().placeable().begin();
+  passed_over_ = 0;
 }
 
 bool Placement::OpenLevel() {
@@ -26,31 +88,20 @@ bool Placement::OpenLevel() {
   streams_.clear();
   if (next_sweep_ == state.placeable().end()) return false;
   const int32_t level = next_sweep_->first;
+  const auto open = [&](const JobQueue& queue, JobKey teacher) {
+    queue.ForEachNeed(teacher, free_.back().room, [&](auto first, auto last) {
+      if (static_cast<int>(streams_.size()) >= kMostCandidates) return false;
+      streams_.push_back({first, last, -level});
+      return true;
+    });
+  };
   for (; next_sweep_ != state.placeable().end() && next_sweep_->first == level; ++next_sweep_) {
     const JobQueue& queue = state.sweep(next_sweep_->second).queue;
-    if (static_cast<int>(streams_.size()) >= kMostCandidates) continue;
-    streams_.push_back({queue.all().begin(), queue.all().end(), -level});
+    open(queue, JobKey{});
     // The best job with affinity may stand behind many without: look at its bucket's head too.
-    for (const JobKey teacher : teachers_) {
-      const JobQueue::Entries* bucket = queue.WithTeacher(teacher);
-      if (bucket == nullptr || static_cast<int>(streams_.size()) >= kMostCandidates) continue;
-      streams_.push_back({bucket->begin(), bucket->end(), -level});
-    }
+    for (const JobKey teacher : teachers_) open(queue, teacher);
   }
   return true;
-}
-
-bool Placement::OthersAreActive() {
-  if (others_are_active_) return *others_are_active_;
-  others_are_active_ = false;
-  for (int64_t i = 1; i <= draft_.state().workers(); ++i) {
-    const WorkerRow& row = draft_.worker({i});
-    if (i != worker_.value && row.state == WorkerState::kActive && !row.away) {
-      others_are_active_ = true;
-      break;
-    }
-  }
-  return *others_are_active_;
 }
 
 bool Placement::Usable(JobKey job) {
@@ -59,9 +110,11 @@ bool Placement::Usable(JobKey job) {
   const JobKey teacher = draft_.state().job(job).teacher;
   // Its children were not told yet that a teacher was queued again (a chore, timers.cc).
   const bool ready = !teacher || draft_.job(teacher).state == JobState::kSucceeded;
-  const bool failed_here = row.worker == worker_ && (row.last_cause == FailureCause::kCrashed ||
-                                                     row.last_cause == FailureCause::kArtifact);
-  if (ready && (!failed_here || !OthersAreActive())) return true;
+  if (ready && !FailedOn(row, worker_)) return true;
+  if (ready) {
+    if (!room_of_others_) room_of_others_ = RoomOfOthers(draft_, worker_);
+    if (row.memory_bytes > *room_of_others_ || *room_of_others_ == 0) return true;
+  }
   ++passed_over_;
   return false;
 }
@@ -71,21 +124,41 @@ bool Placement::HasAffinity(JobKey job) const {
   return teacher && std::binary_search(teachers_.begin(), teachers_.end(), teacher);
 }
 
-std::optional<JobKey> Placement::Next() {
-  while (true) {
+Placement::Placed Placement::Take(JobKey job) {
+  const int64_t need = draft_.job(job).memory_bytes;
+  const auto slot = std::find_if(free_.begin(), free_.end(),
+                                 [&](const FreeSlot& free) { return free.room >= need; });
+  const Placed placed{job, slot->index};
+  const int64_t room = free_.back().room;
+  free_.erase(slot);
+  // The streams hold jobs that only a larger slot had room for.
+  if (!free_.empty() && free_.back().room < room) Restart();
+  return placed;
+}
+
+std::optional<Placement::Placed> Placement::Next() {
+  while (!free_.empty()) {
     std::optional<Candidate> best;
     for (Stream& stream : streams_) {
       while (stream.next != stream.end && passed_over_ < kMostCandidates &&
-             !Usable(stream.next->job)) {
+             !Usable(stream.next->entry.job)) {
         ++stream.next;
       }
       if (stream.next == stream.end || passed_over_ >= kMostCandidates) continue;
-      const Candidate candidate{stream.priority, HasAffinity(stream.next->job), *stream.next};
+      const QueueEntry& entry = stream.next->entry;
+      const Candidate candidate{stream.priority, HasAffinity(entry.job), entry};
       if (!best || Before(candidate, *best)) best = candidate;
     }
-    if (best) return best->entry.job;
+    if (best) return Take(best->entry.job);
     if (passed_over_ >= kMostCandidates || !OpenLevel()) return std::nullopt;
   }
+  return std::nullopt;
+}
+
+std::string MemoryText(int64_t bytes) {
+  constexpr double kMiB = 1 << 20;
+  const double mib = static_cast<double>(bytes) / kMiB;
+  return mib < 1024 ? absl::StrFormat("%.0f MiB", mib) : absl::StrFormat("%.2f GiB", mib / 1024);
 }
 
 }  // namespace retort::core

@@ -1,9 +1,10 @@
-// Which queued job a worker gets next.
+// Which queued job a worker gets next, and on which of its slots.
 #ifndef RETORT_SERVER_CORE_PLACEMENT_H_
 #define RETORT_SERVER_CORE_PLACEMENT_H_
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "server/core/draft.h"
@@ -14,6 +15,15 @@ namespace retort::core {
 
 // Most queues whose heads are compared, and most jobs that are passed over, for one request.
 inline constexpr int kMostCandidates = 64;
+
+// Room of a slot whose memory is not known: any job is tried on it.
+inline constexpr int64_t kAnyMemory = INT64_MAX;
+// What a job on this slot may need, bytes.
+inline int64_t RoomOf(const Slot& slot) {
+  return slot.memory_bytes > 0 ? slot.memory_bytes : kAnyMemory;
+}
+// The largest of them; 0 without slots.
+int64_t LargestRoom(const std::vector<Slot>& slots);
 
 // A job that a worker could get.
 struct Candidate {
@@ -26,37 +36,67 @@ struct Candidate {
 // longest expected first; then oldest. True if `a` comes before `b`.
 bool Before(const Candidate& a, const Candidate& b);
 
-// Gives a worker's jobs one at a time, best first. Reads the state as it was when the draft began,
-// and passes over jobs that the draft has taken. A job that crashed, or missed its inputs, on this
-// very worker is left to others while there are others. Lives no longer than the draft.
+// A slot that may be given a job.
+struct FreeSlot {
+  int16_t index = 0;
+  int64_t room = kAnyMemory;
+};
+
+// The slots that no lease of the worker has in the draft and that are among `reported` (all, if
+// that is empty), the smallest first. Leases of which the slot is not known take the largest.
+std::vector<FreeSlot> FreeSlotsOf(const Draft& draft, WorkerKey worker,
+                                  const std::vector<int32_t>& reported);
+
+// True if the latest attempt failed on this worker in a way that may be the worker's fault.
+bool FailedOn(const JobRow& row, WorkerKey worker);
+// The largest room of a slot of a worker that is active and not away, other than this one; 0
+// without.
+int64_t RoomOfOthers(const Draft& draft, WorkerKey worker);
+
+// Gives a worker's jobs one at a time, best first, each with the smallest free slot that has the
+// memory it needs. Grants name the slot because the slots of a worker may differ: if the worker
+// chose, a small job could take the large slot that the next one was placed for. Reads the state as
+// it was when the draft began, and passes over jobs that the draft has taken. A job that crashed,
+// or missed its inputs, on this very worker is left to others while there are others that could
+// take it. Lives no longer than the draft.
 class Placement {
  public:
-  Placement(const Draft& draft, WorkerKey worker, const std::vector<ArtifactHash>& cached);
+  Placement(const Draft& draft, WorkerKey worker, const std::vector<ArtifactHash>& cached,
+            std::vector<FreeSlot> free);
 
-  // None if there is nothing (more) for this worker.
-  std::optional<JobKey> Next();
+  struct Placed {
+    JobKey job;
+    int16_t slot = 0;
+  };
+  // None if there is nothing (more) for this worker. The slot is taken then.
+  std::optional<Placed> Next();
 
  private:
   struct Stream {
-    JobQueue::Entries::const_iterator next;
-    JobQueue::Entries::const_iterator end;
+    JobQueue::Items::const_iterator next;
+    JobQueue::Items::const_iterator end;
     int32_t priority;
   };
 
+  void Restart();
   // Opens the streams of the next lower priority. False if there is none.
   bool OpenLevel();
   bool Usable(JobKey job);
-  bool OthersAreActive();
   bool HasAffinity(JobKey job) const;
+  Placed Take(JobKey job);
 
   const Draft& draft_;
   const WorkerKey worker_;
+  std::vector<FreeSlot> free_;    // the smallest first
   std::vector<JobKey> teachers_;  // whose weights the worker holds; ascending
-  std::vector<Stream> streams_;   // of one level of priority
+  std::vector<Stream> streams_;   // of one level of priority, of jobs that fit
   absl::btree_set<std::pair<int32_t, SweepKey>>::const_iterator next_sweep_;
   int passed_over_ = 0;
-  std::optional<bool> others_are_active_;
+  std::optional<int64_t> room_of_others_;
 };
+
+// `4.0 GiB`, `768 MiB`.
+std::string MemoryText(int64_t bytes);
 
 }  // namespace retort::core
 

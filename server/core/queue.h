@@ -3,10 +3,11 @@
 #define RETORT_SERVER_CORE_QUEUE_H_
 
 #include <cstdint>
+#include <iterator>
+#include <limits>
 #include <tuple>
 
 #include "absl/container/btree_set.h"
-#include "absl/container/flat_hash_map.h"
 #include "server/core/types.h"
 
 namespace retort::core {
@@ -25,32 +26,61 @@ struct QueueEntry {
   friend bool operator==(const QueueEntry&, const QueueEntry&) = default;
 };
 
+// Jobs lie apart by what they need of a slot, so that thousands that are too large for a worker
+// never stand before the one that is not. There are few different needs: estimates are rounded
+// (expand.cc).
 class JobQueue {
  public:
-  using Entries = absl::btree_set<QueueEntry>;
+  struct Item {
+    JobKey teacher;            // none: all jobs; else again those that need this one
+    int64_t memory_bytes = 0;  // what they need
+    QueueEntry entry;
 
-  void Insert(const QueueEntry& entry, JobKey teacher) {
-    all_.insert(entry);
-    if (teacher) by_teacher_[teacher].insert(entry);
+    friend bool operator<(const Item& a, const Item& b) {
+      return std::tie(a.teacher, a.memory_bytes, a.entry) <
+             std::tie(b.teacher, b.memory_bytes, b.entry);
+    }
+  };
+  using Items = absl::btree_set<Item>;
+
+  void Insert(const QueueEntry& entry, int64_t memory_bytes, JobKey teacher) {
+    items_.insert({{}, memory_bytes, entry});
+    if (teacher) items_.insert({teacher, memory_bytes, entry});
+    ++size_;
   }
-  void Erase(const QueueEntry& entry, JobKey teacher) {
-    all_.erase(entry);
-    const auto bucket = by_teacher_.find(teacher);
-    if (bucket == by_teacher_.end()) return;
-    bucket->second.erase(entry);
-    if (bucket->second.empty()) by_teacher_.erase(bucket);
+  void Erase(const QueueEntry& entry, int64_t memory_bytes, JobKey teacher) {
+    size_ -= static_cast<int64_t>(items_.erase({{}, memory_bytes, entry}));
+    if (teacher) items_.erase({teacher, memory_bytes, entry});
   }
 
-  const Entries& all() const { return all_; }
-  // Jobs that need this teacher; null if none is queued.
-  const Entries* WithTeacher(JobKey teacher) const {
-    const auto bucket = by_teacher_.find(teacher);
-    return bucket == by_teacher_.end() ? nullptr : &bucket->second;
+  int64_t size() const { return size_; }
+  bool Contains(const QueueEntry& entry, int64_t memory_bytes) const {
+    return items_.contains({{}, memory_bytes, entry});
+  }
+
+  // Calls visit(first, last) with the jobs of each need of at most `most_bytes`, in order, the
+  // largest need first, until it returns false; of a teacher, or of all if there is none. Takes
+  // O(log size) for each.
+  template <typename Visit>
+  void ForEachNeed(JobKey teacher, int64_t most_bytes, Visit visit) const {
+    auto last = items_.upper_bound({teacher, most_bytes, kLast});
+    while (last != items_.begin()) {
+      const auto before = std::prev(last);
+      if (before->teacher != teacher) return;
+      const auto first = items_.lower_bound({teacher, before->memory_bytes, kFirst});
+      if (!visit(first, last)) return;
+      last = first;
+    }
   }
 
  private:
-  Entries all_;
-  absl::flat_hash_map<JobKey, Entries> by_teacher_;
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  static constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  static constexpr QueueEntry kFirst{kMost, kInfinity, JobKey{0}};
+  static constexpr QueueEntry kLast{-1, -kInfinity, JobKey{kMost}};
+
+  Items items_;
+  int64_t size_ = 0;
 };
 
 }  // namespace retort::core

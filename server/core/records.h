@@ -147,6 +147,7 @@ struct RequestAnswer {
 struct RequestAnswered {
   std::string request_id;
   RequestAnswer answer;
+  std::optional<RequestAnswer> before;  // of a request that goes on
 };
 
 // Too old to be repeated.

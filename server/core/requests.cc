@@ -78,7 +78,7 @@ void Remember(Draft& draft, const std::string& request_id, const std::string& me
   answer.method = method;
   answer.arguments = arguments;
   answer.time_ms = draft.now_ms();
-  draft.Write(RequestAnswered{request_id, std::move(answer)});
+  draft.Write(RequestAnswered{request_id, std::move(answer), std::nullopt});
 }
 
 void ForgetOld(Draft& draft) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/placement.h"
 
 namespace retort::core {
 namespace {
@@ -31,6 +32,23 @@ bool OthersSucceeded(const Draft& draft, WorkerKey worker, int64_t since_ms) {
   return false;
 }
 
+size_t DistinctJobs(const std::vector<Mishap>& streak) {
+  std::vector<JobKey> jobs;
+  for (const Mishap& mishap : streak) jobs.push_back(mishap.job);
+  std::sort(jobs.begin(), jobs.end());
+  return static_cast<size_t>(std::unique(jobs.begin(), jobs.end()) - jobs.begin());
+}
+
+// Takes back what a failure that was the worker's fault cost the job.
+void GiveBack(Draft& draft, WorkerKey worker, const Mishap& mishap) {
+  JobRow& row = draft.EditJob(mishap.job);
+  if (mishap.cause == FailureCause::kCrashed && row.crashed > 0) --row.crashed;
+  if (mishap.cause == FailureCause::kArtifact && row.artifact > 0) --row.artifact;
+  const bool failed_here =
+      row.state == JobState::kFailed && row.worker == worker && row.last_cause == mishap.cause;
+  if (failed_here && draft.Wanted(mishap.job)) draft.Requeue(mishap.job);
+}
+
 void CountFailure(Draft& draft, WorkerKey worker, JobKey job, FailureCause cause) {
   if (cause == FailureCause::kLost || cause == FailureCause::kPreempted) return;
   WorkerRow& row = draft.EditWorker(worker);
@@ -38,16 +56,24 @@ void CountFailure(Draft& draft, WorkerKey worker, JobKey job, FailureCause cause
   if (!MayBeTheWorkers(cause)) return;
   const auto limit = static_cast<size_t>(draft.state().options().quarantine_streak);
   if (row.streak.empty()) row.streak_ms = draft.now_ms();
-  if (row.streak.size() < limit &&
-      std::find(row.streak.begin(), row.streak.end(), job) == row.streak.end()) {
-    row.streak.push_back(job);
-  }
-  if (row.streak.size() >= limit && row.state == WorkerState::kActive &&
+  if (row.streak.size() < kMostMishaps) row.streak.push_back({job, cause});
+  const size_t jobs = DistinctJobs(row.streak);
+  if (jobs >= limit && row.state == WorkerState::kActive &&
       OthersSucceeded(draft, worker, row.streak_ms)) {
     row.state = WorkerState::kQuarantined;
-    row.reason = absl::StrCat(row.streak.size(),
-                              " jobs in a row failed here while jobs succeeded elsewhere");
+    row.reason = absl::StrCat(jobs, " jobs in a row failed here while jobs succeeded elsewhere");
+    for (const Mishap& mishap : row.streak) GiveBack(draft, worker, mishap);
   }
+}
+
+// What to say of a job that needs more memory than there is.
+std::string MemoryAdvice(const MoreMemory& memory) {
+  if (memory.had == 0)
+    return "; the memory of its slot is not known, so no larger one can be chosen";
+  return absl::StrCat(
+      "; its slot had ", MemoryText(memory.had),
+      ", and no known worker has a slot with more: a worker with larger slots "
+      "(fewer on the machine), a smaller train.batch or a smaller network would help");
 }
 
 }  // namespace
@@ -71,6 +97,20 @@ bool SpendBudget(JobRow& row, FailureCause cause, WorkerKey worker) {
   return false;
 }
 
+MoreMemory LookForMemory(const Draft& draft, const JobRow& row) {
+  MoreMemory memory;
+  const std::vector<Slot>& slots = draft.worker(row.worker).slots;
+  if (row.slot >= 0 && static_cast<size_t>(row.slot) < slots.size()) {
+    memory.had = slots[static_cast<size_t>(row.slot)].memory_bytes;
+  }
+  for (int64_t i = 1; i <= draft.state().workers(); ++i) {
+    const WorkerRow& worker = draft.worker({i});
+    if (worker.state == WorkerState::kQuarantined) continue;
+    memory.largest = std::max(memory.largest, LargestRoom(worker.slots));
+  }
+  return memory;
+}
+
 void ResetBudgets(JobRow& row) {
   row.lost = row.crashed = row.artifact = 0;
   row.lost_on = {};
@@ -79,11 +119,22 @@ void ResetBudgets(JobRow& row) {
 
 void FailAttempt(Draft& draft, JobKey key, FailureCause cause, const std::string& message,
                  double device_s) {
-  draft.EndAttempt(key, cause, message, device_s);
   JobRow& row = draft.EditJob(key);
-  row.last_cause = cause;
   const WorkerKey worker = row.worker;
-  if (SpendBudget(row, cause, worker)) {
+  bool again = SpendBudget(row, cause, worker);
+  std::string advice;
+  if (cause == FailureCause::kOutOfMemory) {
+    const MoreMemory memory = LookForMemory(draft, row);
+    again = memory.enough();
+    if (again) {
+      row.memory_bytes = std::max(row.memory_bytes, memory.had + 1);
+    } else {
+      advice = MemoryAdvice(memory);
+    }
+  }
+  draft.EndAttempt(key, cause, absl::StrCat(message, advice), device_s);
+  row.last_cause = cause;
+  if (again) {
     draft.Requeue(key);
   } else {
     draft.Move(key, JobState::kFailed);

@@ -15,7 +15,10 @@ namespace retort::core {
 // PREEMPTED      the same, in the same budget
 // CRASHED        requeue twice
 // ARTIFACT       requeue three times
-// OUT_OF_MEMORY  fail: neither memory of slots nor smaller micro-batches are compared yet
+// OUT_OF_MEMORY  requeue, for a slot with more memory than the one it had, if a known worker that
+// is
+//                not quarantined has one; the job's need is raised for good. Smaller micro-batches
+//                are not tried.
 // NUMERIC, TIMEOUT, INVALID  fail at once
 inline constexpr int kMostLost = 10;
 inline constexpr int kMostCrashed = 2;
@@ -30,9 +33,19 @@ void ResetBudgets(JobRow& row);
 // Ends the latest attempt of a live job with a failure, and queues or fails the job. Failures that
 // may be the worker's count against it: it is quarantined when Options::quarantine_streak distinct
 // jobs failed on it in a row while another worker had a success, which shows that the jobs are not
-// to blame.
+// to blame. What these failures cost the jobs' budgets is given back then, and those that failed
+// for good here are queued again: one bad machine must not burn a sweep.
 void FailAttempt(Draft& draft, JobKey key, FailureCause cause, const std::string& message,
                  double device_s);
+
+// True if a job that ran out of memory on that slot could try a larger one, which `need` asks for
+// then.
+struct MoreMemory {
+  int64_t had = 0;      // of the slot; 0 if not known
+  int64_t largest = 0;  // of a slot of a known worker that is not quarantined
+  bool enough() const { return had > 0 && largest > had; }
+};
+MoreMemory LookForMemory(const Draft& draft, const JobRow& row);
 
 // A success ends the row of failures.
 void CountSuccess(Draft& draft, WorkerKey worker);

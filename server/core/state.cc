@@ -73,7 +73,8 @@ absl::Duration State::NextTimer() const {
 }
 
 absl::Duration State::NextWake() const {
-  if (!chores_.empty() || placement_due()) return -absl::InfiniteDuration();
+  if (!chores_.empty() || !job_requests_.empty() || placement_due())
+    return -absl::InfiniteDuration();
   return NextTimer();
 }
 
@@ -126,7 +127,7 @@ QueueEntry State::EntryOf(JobKey key) const {
 void State::Enqueue(JobKey key) {
   const Job& queued = job(key);
   for (const SweepKey sweep : queued.sweeps) {
-    MutableSweep(sweep).queue.Insert(EntryOf(key), queued.teacher);
+    MutableSweep(sweep).queue.Insert(EntryOf(key), queued.row.memory_bytes, queued.teacher);
     UpdatePlaceable(sweep);
   }
   placement_due_ = true;
@@ -135,16 +136,18 @@ void State::Enqueue(JobKey key) {
 void State::Dequeue(JobKey key) {
   const Job& queued = job(key);
   for (const SweepKey sweep : queued.sweeps) {
-    MutableSweep(sweep).queue.Erase(EntryOf(key), queued.teacher);
+    MutableSweep(sweep).queue.Erase(EntryOf(key), queued.row.memory_bytes, queued.teacher);
     UpdatePlaceable(sweep);
   }
 }
 
 void State::SetJob(JobKey key, const JobRow& row) {
   Job& job = MutableJob(key);
+  // A queued job lies where its need says.
+  const bool moves = row.state != job.row.state || row.memory_bytes != job.row.memory_bytes;
+  if (moves && job.row.state == JobState::kQueued) Dequeue(key);
   const JobRow before = std::exchange(job.row, row);
-  if (before.state == JobState::kQueued && row.state != JobState::kQueued) Dequeue(key);
-  if (before.state != JobState::kQueued && row.state == JobState::kQueued) Enqueue(key);
+  if (moves && row.state == JobState::kQueued) Enqueue(key);
   if (IsLive(before.state) && (!IsLive(row.state) || before.worker != row.worker)) {
     MutableWorker(before.worker).leases.erase(key);
     leases_.erase(key);
@@ -174,7 +177,7 @@ void State::SetWorker(WorkerKey key, const WorkerRow& row) {
 void State::UpdatePlaceable(SweepKey key) {
   const Sweep& sweep = this->sweep(key);
   const std::pair<int32_t, SweepKey> entry{-sweep.fixed.priority, key};
-  if (sweep.row.state == SweepState::kActive && !sweep.queue.all().empty()) {
+  if (sweep.row.state == SweepState::kActive && sweep.queue.size() > 0) {
     if (placeable_.insert(entry).second) placement_due_ = true;
   } else {
     placeable_.erase(entry);
@@ -298,7 +301,7 @@ void State::Do(const MemberAdded& record) {
   job.sweeps.insert(std::lower_bound(job.sweeps.begin(), job.sweeps.end(), record.sweep),
                     record.sweep);
   if (job.row.state == JobState::kQueued) {
-    MutableSweep(record.sweep).queue.Insert(EntryOf(record.job), job.teacher);
+    MutableSweep(record.sweep).queue.Insert(EntryOf(record.job), job.row.memory_bytes, job.teacher);
     UpdatePlaceable(record.sweep);
   }
 }
@@ -306,7 +309,7 @@ void State::Do(const MemberAdded& record) {
 void State::Unmake(const MemberAdded& record) {
   Job& job = MutableJob(record.job);
   if (job.row.state == JobState::kQueued) {
-    MutableSweep(record.sweep).queue.Erase(EntryOf(record.job), job.teacher);
+    MutableSweep(record.sweep).queue.Erase(EntryOf(record.job), job.row.memory_bytes, job.teacher);
     UpdatePlaceable(record.sweep);
   }
   std::erase(job.sweeps, record.sweep);
@@ -347,23 +350,34 @@ void State::Unmake(const ResultWithdrawn& record) {
   Do(ResultAccepted{record.job, record.weights, 0, nullptr});
 }
 
-void State::Do(const RequestAnswered& record) {
-  requests_[record.request_id] = record.answer;
-  requests_by_time_.insert({record.answer.time_ms, record.request_id});
+void State::SetRequest(const std::string& id, const RequestAnswer& answer) {
+  requests_[id] = answer;
+  requests_by_time_.insert({answer.time_ms, id});
+  if (answer.next >= 0) {
+    job_requests_.insert({answer.time_ms, id});
+  } else {
+    job_requests_.erase({answer.time_ms, id});
+  }
 }
+
+void State::EraseRequest(const std::string& id, const RequestAnswer& answer) {
+  requests_by_time_.erase({answer.time_ms, id});
+  job_requests_.erase({answer.time_ms, id});
+  requests_.erase(id);
+}
+
+void State::Do(const RequestAnswered& record) { SetRequest(record.request_id, record.answer); }
 
 void State::Unmake(const RequestAnswered& record) {
-  requests_by_time_.erase({record.answer.time_ms, record.request_id});
-  requests_.erase(record.request_id);
+  if (record.before) {
+    SetRequest(record.request_id, *record.before);
+  } else {
+    EraseRequest(record.request_id, record.answer);
+  }
 }
 
-void State::Do(const RequestForgotten& record) {
-  Unmake(RequestAnswered{record.request_id, record.before});
-}
-
-void State::Unmake(const RequestForgotten& record) {
-  Do(RequestAnswered{record.request_id, record.before});
-}
+void State::Do(const RequestForgotten& record) { EraseRequest(record.request_id, record.before); }
+void State::Unmake(const RequestForgotten& record) { SetRequest(record.request_id, record.before); }
 
 // --------------------------------------------------------------------------------------- effects
 
@@ -374,6 +388,7 @@ void State::Take(const WorkerHeard& effect) {
   worker.wanted = effect.wanted;
   worker.draining = effect.draining;
   worker.cached = effect.cached;
+  worker.free_slots = effect.free_slots;
   for (const JobKey job : effect.confirmed) {
     const auto lease = leases_.find(job);
     if (lease != leases_.end()) lease->second.confirmed = true;

@@ -61,7 +61,8 @@ struct Worker {
   int32_t wanted = 0;
   bool draining = false;  // it says that it goes away
   std::vector<ArtifactHash> cached;
-  Token parked = 0;  // 0: no Sync is held back
+  std::vector<int32_t> free_slots;  // as reported; empty: those without a lease
+  Token parked = 0;                 // 0: no Sync is held back
   absl::Duration parked_until = absl::InfiniteDuration();
   absl::btree_set<JobKey> leases;  // LEASED or RUNNING here
 };
@@ -116,6 +117,9 @@ class State {
   // Jobs whose result has these weights, in order of key; at most `limit`.
   std::vector<JobKey> Producers(const ArtifactHash& hash, size_t limit) const;
 
+  // The place of a job in the queues of its sweeps.
+  QueueEntry EntryOf(JobKey key) const;
+
   // For placement and timers: ACTIVE sweeps with queued jobs, highest priority first, then oldest.
   const absl::btree_set<std::pair<int32_t, SweepKey>>& placeable() const { return placeable_; }
   const absl::btree_set<WorkerKey>& hungry() const { return hungry_; }
@@ -127,6 +131,10 @@ class State {
   const absl::btree_map<std::pair<JobKey, SweepKey>, int64_t>& chores() const { return chores_; }
   // Sweeps that are not over and have a budget of device time.
   const absl::btree_set<SweepKey>& metered() const { return metered_; }
+  // Requests that go through the jobs of a sweep, a part at a time; oldest first.
+  const absl::btree_set<std::pair<int64_t, std::string>>& job_requests() const {
+    return job_requests_;
+  }
   absl::Duration next_budget_check() const { return next_budget_check_; }
   const absl::btree_set<std::pair<int64_t, std::string>>& requests_by_time() const {
     return requests_by_time_;
@@ -185,7 +193,8 @@ class State {
   Job& MutableJob(JobKey key) { return jobs_[static_cast<size_t>(key.value - 1)]; }
   Sweep& MutableSweep(SweepKey key) { return *sweeps_[static_cast<size_t>(key.value - 1)]; }
   Worker& MutableWorker(WorkerKey key) { return *workers_[static_cast<size_t>(key.value - 1)]; }
-  QueueEntry EntryOf(JobKey key) const;
+  void SetRequest(const std::string& id, const RequestAnswer& answer);
+  void EraseRequest(const std::string& id, const RequestAnswer& answer);
   void Enqueue(JobKey key);
   void Dequeue(JobKey key);
   void SetJob(JobKey key, const JobRow& row);
@@ -218,6 +227,7 @@ class State {
   absl::btree_set<std::pair<int32_t, SweepKey>> placeable_;  // (-priority, key)
   absl::btree_set<SweepKey> metered_;
   absl::btree_set<std::pair<int64_t, std::string>> requests_by_time_;
+  absl::btree_set<std::pair<int64_t, std::string>> job_requests_;
 
   // Volatile.
   absl::flat_hash_map<JobKey, LeaseInfo> leases_;

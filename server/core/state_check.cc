@@ -31,7 +31,7 @@ absl::Status State::CheckJob(JobKey key) const {
   if (HasEnded(job.row.state) != (job.row.end_ms != 0))
     return Broken(name + "end time and state differ");
   for (const SweepKey sweep : job.sweeps) {
-    if (this->sweep(sweep).queue.all().contains(EntryOf(key)) !=
+    if (this->sweep(sweep).queue.Contains(EntryOf(key), job.row.memory_bytes) !=
         (job.row.state == JobState::kQueued)) {
       return Broken(name + "queue and state differ");
     }
@@ -70,8 +70,7 @@ absl::Status State::CheckSweep(SweepKey key) const {
     }
   }
   if (counts != sweep.row.counts) return Broken(name + "counts are wrong");
-  if (queued != static_cast<int64_t>(sweep.queue.all().size()))
-    return Broken(name + "queue is wrong");
+  if (queued != sweep.queue.size()) return Broken(name + "queue is wrong");
   const bool placeable = sweep.row.state == SweepState::kActive && queued > 0;
   if (placeable != placeable_.contains({-sweep.fixed.priority, key})) {
     return Broken(name + "is or is not among those that can be placed");
@@ -111,6 +110,14 @@ absl::Status State::CheckWorker(WorkerKey key) const {
     if (!IsLive(this->job(job).row.state) || this->job(job).row.worker != key) {
       return Broken(absl::StrCat(name, "has job ", job.value, " which is not leased to it"));
     }
+  }
+  std::vector<int16_t> slots;
+  for (const JobKey job : worker.leases) {
+    const int16_t slot = this->job(job).row.slot;
+    if (slot >= 0 && std::find(slots.begin(), slots.end(), slot) != slots.end()) {
+      return Broken(absl::StrCat(name, "two leases on slot ", slot));
+    }
+    slots.push_back(slot);
   }
   if (worker.leases.size() > worker.row.slots.size())
     return Broken(name + "more leases than slots");
@@ -186,7 +193,9 @@ std::string State::Dump() const {
                     "' away ", row.away, " seen ", row.seen_ms);
     absl::StrAppend(&out, " succeeded ", row.succeeded, " failed ", row.failed, " streak ",
                     row.streak_ms, " last ", row.last_success_ms);
-    for (const JobKey job : row.streak) absl::StrAppend(&out, " ", job.value);
+    for (const Mishap& mishap : row.streak) {
+      absl::StrAppend(&out, " ", mishap.job.value, ":", static_cast<int>(mishap.cause));
+    }
     for (const Slot& slot : row.slots) {
       absl::StrAppend(&out, " slot ", slot.index, " ", slot.device, " ", slot.memory_bytes);
     }

@@ -42,6 +42,7 @@ class SyncDecision {
   // A newer incarnation has none of what the older had.
   void GiveUpAll();
   void TakeLive(const LiveReport& report);
+  void LearnSlot(JobKey key, int16_t slot);
   // Leases that the worker does not report: granted again if it never did, else lost.
   void LookForMissing();
   void Place();
@@ -95,6 +96,7 @@ absl::Status SyncDecision::Admit() {
   heard_.wanted = sync_.wanted;
   heard_.draining = sync_.draining;
   heard_.cached = sync_.cached;
+  heard_.free_slots = sync_.free_slots;
   reply_ = draft_.NewSyncReply(worker_, sync_.number);
   return absl::OkStatus();
 }
@@ -164,7 +166,18 @@ void SyncDecision::TakeLive(const LiveReport& report) {
   ++live_;
   heard_.confirmed.push_back(key);
   heard_.epochs_done.emplace_back(key, report.epochs_done);
+  // An attempt of before slots were remembered.
+  if (draft_.job(key).slot < 0 && report.slot >= 0 && report.slot < INT16_MAX) {
+    LearnSlot(key, static_cast<int16_t>(report.slot));
+  }
   if (report.running && draft_.job(key).state == JobState::kLeased) draft_.StartRunning(key);
+}
+
+void SyncDecision::LearnSlot(JobKey key, int16_t slot) {
+  for (const JobKey other : state_.worker(worker_).leases) {
+    if (draft_.job(other).slot == slot) return;  // reported wrongly
+  }
+  draft_.EditJob(key).slot = slot;
 }
 
 void SyncDecision::LookForMissing() {
@@ -191,12 +204,13 @@ void SyncDecision::Place() {
   const int wanted = std::min<int>(sync_.wanted - static_cast<int>(reply_.grants.size()),
                                    static_cast<int>(sync_.slots.size()) - live_);
   if (wanted <= 0) return;
-  Placement placement(draft_, worker_, sync_.cached);
+  Placement placement(draft_, worker_, sync_.cached,
+                      FreeSlotsOf(draft_, worker_, sync_.free_slots));
   for (int i = 0; i < wanted; ++i) {
-    const auto job = placement.Next();
-    if (!job) break;
-    draft_.StartLease(*job, worker_);
-    reply_.grants.push_back(GrantOf(draft_, *job));
+    const auto placed = placement.Next();
+    if (!placed) break;
+    draft_.StartLease(placed->job, worker_, placed->slot);
+    reply_.grants.push_back(GrantOf(draft_, placed->job));
   }
 }
 
@@ -222,6 +236,7 @@ Grant GrantOf(const Draft& draft, JobKey key) {
   Grant grant;
   grant.key = key;
   grant.id = {job.id, draft.job(key).attempt};
+  grant.slot = std::max<int32_t>(0, draft.job(key).slot);
   bool first = true;
   for (const SweepKey sweep : job.sweeps) {
     if (draft.sweep(sweep).state == SweepState::kCancelled) continue;

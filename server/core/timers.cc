@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "server/core/concerns.h"
 #include "server/core/draft.h"
+#include "server/core/jobs.h"
 #include "server/core/placement.h"
 #include "server/core/retry.h"
 #include "server/core/sweeps.h"
@@ -25,6 +26,7 @@ class WakeDecision {
     const absl::Duration stall = Stall();
     if (stall > absl::ZeroDuration()) draft_.Effect(LeasesExtended{stall});
     Expire(stall);
+    DoRequests();
     DoChores();
     CheckBudgets();
     // What the chores made ready is placed by the next Wake.
@@ -42,6 +44,7 @@ class WakeDecision {
     return std::max(absl::ZeroDuration(), now_.monotonic - state_.last_applied());
   }
   void Expire(absl::Duration stall);
+  void DoRequests();
   void DoChores();
   // Brings the children of a job into the state that follows from the job's.
   int64_t SettleChildren(JobKey teacher, int64_t from);
@@ -74,7 +77,21 @@ void WakeDecision::Expire(absl::Duration stall) {
   }
 }
 
+// A request's choice must not depend on what it changed before: while one goes on, chores wait; the
+// next one begins when there are none.
+void WakeDecision::DoRequests() {
+  for (const auto& [time_ms, id] : state_.job_requests()) {
+    const RequestAnswer& answer = *state_.FindRequest(id);
+    if (answer.next == 0 && !state_.chores().empty()) return;
+    left_ -= ContinueChangeJobs(draft_, id, left_);
+    return;  // one at a time, and each Wake makes progress
+  }
+}
+
 void WakeDecision::DoChores() {
+  for (const auto& [time_ms, id] : state_.job_requests()) {
+    if (state_.FindRequest(id)->next > 0) return;
+  }
   for (const auto& [chore, from] : state_.chores()) {
     if (left_ <= 0) return;
     const auto& [teacher, sweep] = chore;
@@ -156,31 +173,33 @@ void WakeDecision::PlaceOnParked() {
     const auto free = static_cast<int32_t>(worker.row.slots.size() - worker.leases.size());
     // Silent workers are judged by Expire, in this same decision.
     if (draft_.worker(key).state != WorkerState::kActive || draft_.worker(key).away) continue;
-    parked.push_back({key, Placement(draft_, key, worker.cached), std::min(worker.wanted, free),
-                      draft_.NewSyncReply(key, worker.number)});
+    parked.push_back(
+        {key, Placement(draft_, key, worker.cached, FreeSlotsOf(draft_, key, worker.free_slots)),
+         std::min(worker.wanted, free), draft_.NewSyncReply(key, worker.number)});
   }
   // One job at a time to each, so that work spreads over machines.
   bool any = true;
-  while (any && left_ > 0) {
+  int left = state_.options().chore_size;
+  while (any && left > 0) {
     any = false;
     for (Parked& worker : parked) {
-      if (worker.room <= 0 || left_ <= 0) continue;
-      const auto job = worker.placement.Next();
-      if (!job) {
+      if (worker.room <= 0 || left <= 0) continue;
+      const auto placed = worker.placement.Next();
+      if (!placed) {
         worker.room = 0;
         continue;
       }
-      draft_.StartLease(*job, worker.key);
-      worker.reply.grants.push_back(GrantOf(draft_, *job));
+      draft_.StartLease(placed->job, worker.key, placed->slot);
+      worker.reply.grants.push_back(GrantOf(draft_, placed->job));
       --worker.room;
-      --left_;
+      --left;
       any = true;
     }
   }
   for (Parked& worker : parked) {
     if (!worker.reply.grants.empty()) draft_.AnswerParked(worker.key, worker.reply);
   }
-  if (left_ > 0) draft_.set_placed_all();
+  if (left > 0) draft_.set_placed_all();
 }
 
 void WakeDecision::AnswerDue() {

@@ -138,6 +138,14 @@ struct SweepFixed {
   friend bool operator==(const SweepFixed&, const SweepFixed&) = default;
 };
 
+// A failure that may be the worker's fault.
+struct Mishap {
+  JobKey job;
+  FailureCause cause = FailureCause::kCrashed;
+
+  friend bool operator==(const Mishap&, const Mishap&) = default;
+};
+
 struct Slot {
   int32_t index = 0;
   std::string device;        // `cpu` or `cuda:N`
@@ -145,6 +153,8 @@ struct Slot {
 
   friend bool operator==(const Slot&, const Slot&) = default;
 };
+
+inline constexpr size_t kMostMishaps = 64;
 
 // What is remembered of a worker.
 struct WorkerRow {
@@ -159,8 +169,8 @@ struct WorkerRow {
   int64_t seen_ms = 0;  // exact to a minute
   int64_t succeeded = 0;
   int64_t failed = 0;  // other than LOST and PREEMPTED
-  // The circuit breaker (retry.h): distinct jobs that failed here since the last success.
-  std::vector<JobKey> streak;
+  // The circuit breaker (retry.h): what failed here since the last success, at most kMostMishaps.
+  std::vector<Mishap> streak;
   int64_t streak_ms = 0;        // when the first of them failed
   int64_t last_success_ms = 0;  // when an attempt last succeeded here
 

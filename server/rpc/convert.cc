@@ -108,6 +108,7 @@ absl::Status CheckSyncSizes(const v1::SyncRequest& request) {
   RETORT_RETURN_IF_ERROR(CheckCount("live", request.live_size(), kMaxAttempts));
   RETORT_RETURN_IF_ERROR(CheckCount("finished", request.finished_size(), kMaxAttempts));
   RETORT_RETURN_IF_ERROR(CheckCount("cached", request.cached_size(), kMaxCached));
+  RETORT_RETURN_IF_ERROR(CheckCount("free_slots", request.free_slots_size(), kMaxSlots));
   return CheckRange("wanted", request.wanted(), 0, kMaxSlots);
 }
 
@@ -162,12 +163,18 @@ absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request) {
     const std::string field = absl::StrCat("live[", i, "]");
     RETORT_ASSIGN_OR_RETURN(const core::AttemptName id, ToAttemptName(live.id(), field + ".id"));
     RETORT_RETURN_IF_ERROR(CheckRange(field + ".epochs_done", live.epochs_done(), 0, INT32_MAX));
-    sync.live.push_back({id, live.running(), live.epochs_done()});
+    RETORT_RETURN_IF_ERROR(CheckRange(field + ".slot", live.slot(), 0, kMaxSlots));
+    sync.live.push_back({id, live.running(), live.epochs_done(), live.slot()});
   }
   for (int i = 0; i < request.finished_size(); ++i) {
     RETORT_ASSIGN_OR_RETURN(core::FinishedReport report,
                             ToFinished(request.finished(i), absl::StrCat("finished[", i, "]")));
     sync.finished.push_back(std::move(report));
+  }
+  for (int i = 0; i < request.free_slots_size(); ++i) {
+    RETORT_RETURN_IF_ERROR(CheckRange(absl::StrCat("free_slots[", i, "]"), request.free_slots(i), 0,
+                                      request.slots_size() - 1));
+    sync.free_slots.push_back(request.free_slots(i));
   }
   for (int i = 0; i < request.cached_size(); ++i) {
     RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash,
@@ -298,6 +305,7 @@ absl::Status FromGrant(const core::Grant& grant, const std::string& spec, v1::Le
         absl::StrCat("job ", grant.id.job.hex(), ": its stored spec cannot be read"));
   }
   lease->mutable_policy()->set_priority(grant.priority);
+  lease->set_slot(grant.slot);
   if (grant.teacher_weights.has_value()) {
     v1::ArtifactRef* input = lease->add_inputs();
     input->set_sha256(grant.teacher_weights->hash.hex());

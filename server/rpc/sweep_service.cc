@@ -261,7 +261,13 @@ grpc::ServerUnaryReactor* SweepService::ChangeJobs(Context* context,
     return reactor;
   }
   PostChange(*std::move(change), reactor, [response](const Answer& answer) {
-    response->set_changed(std::get<core::JobsReply>(answer).changed);
+    const auto& reply = std::get<core::JobsReply>(answer);
+    if (reply.pending) {
+      return absl::UnavailableError(
+          absl::StrCat("a large sweep is gone through a part at a time, ", reply.changed,
+                       " jobs changed so far; it goes on by itself, ask again for the number"));
+    }
+    response->set_changed(reply.changed);
     return absl::OkStatus();
   });
   return reactor;

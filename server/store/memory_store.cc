@@ -237,7 +237,7 @@ absl::Status MemoryStore::Load(const std::function<void(const core::Record&)>& s
       sink(core::MemberAdded{key, job, position});
     }
   }
-  for (const auto& [id, answer] : content_.requests) sink(core::RequestAnswered{id, answer});
+  for (const auto& [id, answer] : content_.requests) sink(core::RequestAnswered{id, answer, {}});
   return absl::OkStatus();
 }
 

@@ -80,9 +80,14 @@ core::WorkerRow ReadWorkerRow(const Statement& row) {
   out.succeeded = row.Int(10);
   out.failed = row.Int(11);
   const std::string streak(row.Text(12));
-  for (const absl::string_view key : absl::StrSplit(streak, ',', absl::SkipEmpty())) {
-    int64_t value = 0;
-    if (absl::SimpleAtoi(key, &value)) out.streak.push_back({value});
+  for (const absl::string_view mishap : absl::StrSplit(streak, ',', absl::SkipEmpty())) {
+    // Version 1 wrote the job alone.
+    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(mishap, ':');
+    core::Mishap read;
+    int cause = 0;
+    if (!absl::SimpleAtoi(parts.first, &read.job.value)) continue;
+    if (absl::SimpleAtoi(parts.second, &cause)) read.cause = static_cast<core::FailureCause>(cause);
+    out.streak.push_back(read);
   }
   out.streak_ms = row.Int(13);
   out.last_success_ms = row.Int(14);

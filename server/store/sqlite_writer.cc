@@ -202,8 +202,10 @@ absl::Status SqliteWriter::WriteWorker(core::WorkerKey key, const core::WorkerRo
     added->set_device(slot.device);
     added->set_memory_bytes(slot.memory_bytes);
   }
-  const std::string streak = absl::StrJoin(
-      row.streak, ",", [](std::string* out, core::JobKey job) { absl::StrAppend(out, job.value); });
+  const std::string streak =
+      absl::StrJoin(row.streak, ",", [](std::string* out, const core::Mishap& mishap) {
+        absl::StrAppend(out, mishap.job.value, ":", static_cast<int>(mishap.cause));
+      });
   Binder{*statement}(key.value)(row.name)(row.host)(row.version)
       .Blob(slots.SerializeAsString())(static_cast<int64_t>(row.slots.size()))(row.incarnation)(
           static_cast<int64_t>(row.state))(row.reason)(int64_t{row.away})(row.seen_ms)(

@@ -68,8 +68,13 @@ Agent::Agent(AgentOptions options, CoordinatorClient& coordinator, RunnerPool& r
 void Agent::Begin(const v1::Lease& lease, Now now) {
   const AttemptKey key = KeyOf(lease.id());
   if (Find(key) != nullptr) return;  // a lease is given again until a Sync has confirmed it
-  const auto free = std::find_if(slots_.begin(), slots_.end(),
-                                 [](const SlotState& slot) { return !slot.attempt.has_value(); });
+  const auto is_free = [](const SlotState& slot) { return !slot.attempt.has_value(); };
+  auto free = std::find_if(slots_.begin(), slots_.end(), is_free);
+  if (lease.has_slot()) {
+    // That one has the memory that the job needs; another one may not.
+    const bool known = lease.slot() >= 0 && static_cast<size_t>(lease.slot()) < slots_.size();
+    free = known && is_free(slots_[lease.slot()]) ? slots_.begin() + lease.slot() : slots_.end();
+  }
   // Without a room for it the lease is not confirmed; the coordinator gives it again.
   if (free == slots_.end() || leaving_) return;
   if (!JobId::FromHex(key.job).ok() || key.attempt < 1) {

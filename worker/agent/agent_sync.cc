@@ -53,10 +53,10 @@ v1::SyncRequest Agent::MakeRequest() const {
     }
   }
   if (!leaving_ && !operator_drain_) {
-    request.set_wanted(
-        static_cast<int32_t>(std::count_if(slots_.begin(), slots_.end(), [](const SlotState& slot) {
-          return !slot.attempt.has_value();
-        })));
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      if (!slots_[i].attempt) request.add_free_slots(static_cast<int32_t>(i));
+    }
+    request.set_wanted(request.free_slots_size());
   }
   request.set_draining(leaving_);
   for (std::string& hash : artifacts_.Held(kMostCachedReported)) {

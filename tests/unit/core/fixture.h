@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/hash.h"
 #include "server/core/decide.h"
+#include "server/core/placement.h"
 #include "server/core/state.h"
 #include "server/store/memory_store.h"
 
@@ -57,6 +58,8 @@ struct FakeWorker {
   int wanted = 0;
   bool draining = false;
   std::vector<ArtifactHash> cached;
+  std::vector<int64_t> memory;      // of each slot; not known if left out
+  std::vector<int32_t> free_slots;  // reported; empty: not reported
 };
 
 class Loop {
@@ -85,6 +88,9 @@ class Loop {
     now_.wall += time;
   }
 
+  // Somebody sets the clock that is for display.
+  void JumpWall(absl::Duration time) { now_.wall += time; }
+
   // Decides, applies and commits one input, then what it made due.
   absl::Status Do(const Input& input) {
     auto decision = Decide(state_, input, now_);
@@ -93,6 +99,13 @@ class Loop {
     WakeUp();
     return absl::OkStatus();
   }
+  // The same without what it made due.
+  void DoOnly(const Input& input) {
+    auto decision = Decide(state_, input, now_);
+    ASSERT_TRUE(decision.ok()) << decision.status();
+    Carry(*decision);
+  }
+  void WakeOnce() { DoOnly(Wake{}); }
   // What time made due.
   void WakeUp() {
     for (int i = 0; state_.NextWake() <= now_.monotonic; ++i) {
@@ -122,21 +135,30 @@ class Loop {
 
   // Sends a Sync. Its token.
   Token Send(FakeWorker& worker) {
+    const core::Sync sync = SyncOf(worker);
+    last_ = Do(sync);
+    return sync.token;
+  }
+  // What the worker says next.
+  core::Sync SyncOf(FakeWorker& worker) {
     core::Sync sync;
     sync.token = ++token_;
     sync.worker = worker.name;
     sync.incarnation = worker.incarnation;
     sync.number = ++worker.number;
-    for (int i = 0; i < worker.slots; ++i) sync.slots.push_back({i, "cpu", 0});
+    for (int i = 0; i < worker.slots; ++i) {
+      const auto at = static_cast<size_t>(i);
+      sync.slots.push_back({i, "cpu", at < worker.memory.size() ? worker.memory[at] : 0});
+    }
+    sync.free_slots = worker.free_slots;
     sync.live = worker.live;
     sync.finished = worker.finished;
     sync.wanted = worker.wanted;
     sync.draining = worker.draining;
     sync.cached = worker.cached;
-    last_ = Do(sync);
-    return sync.token;
+    return sync;
   }
-  // The same, and expects an answer at once.
+  // Sends, and expects an answer at once.
   SyncReply Exchange(FakeWorker& worker) {
     const Token token = Send(worker);
     EXPECT_TRUE(last_.ok()) << last_;
@@ -150,7 +172,7 @@ class Loop {
     worker.wanted = 0;
     EXPECT_EQ(reply.grants.size(), 1u);
     if (reply.grants.empty()) return {};
-    worker.live.push_back({reply.grants[0].id, true, 0});
+    worker.live.push_back({reply.grants[0].id, true, 0, reply.grants[0].slot});
     Send(worker);
     return reply.grants[0];
   }
@@ -204,10 +226,22 @@ class Loop {
     WakeUp();
   }
 
+  // A job is placed only where it fits.
+  void CheckRoom(const JobChanged& change) {
+    if (change.before.state != JobState::kQueued || change.after.state != JobState::kLeased) return;
+    const auto& slots = state_.worker(change.after.worker).row.slots;
+    const auto slot = static_cast<size_t>(change.after.slot);
+    ASSERT_LT(slot, slots.size());
+    EXPECT_LE(change.after.memory_bytes, RoomOf(slots[slot]));
+  }
+
   void Carry(const Decision& decision) {
     state_.Apply(decision);
     std::vector<const Record*> records;
-    for (const Record& record : decision.records) records.push_back(&record);
+    for (const Record& record : decision.records) {
+      records.push_back(&record);
+      if (const auto* changed = std::get_if<JobChanged>(&record)) CheckRoom(*changed);
+    }
     const auto commit = store_->Commit(records);
     EXPECT_TRUE(commit.status.ok()) << commit.status;
     for (const Reply& reply : decision.replies) {

@@ -88,7 +88,11 @@ class Chaos {
         ChangeJobs change;
         change.request_id = loop_.NextRequest();
         change.what = Draw(4) == 0 ? ChangeJobs::What::kCancel : ChangeJobs::What::kRetry;
-        change.jobs = {IdOf(AnyJob()), IdOf(AnyJob())};
+        if (Draw(3) == 0) {
+          change.sweep = absl::StrCat("s-", Draw(6) + 2);  // may be gone through in parts
+        } else {
+          change.jobs = {IdOf(AnyJob()), IdOf(AnyJob())};
+        }
         return change;
       }
       case 4: {
@@ -135,6 +139,8 @@ class Chaos {
       if (n >= 12 && !state.FindJob(IdOf(teacher))) continue;
       jobs->push_back(n < 12 ? TeacherJob(name, static_cast<double>(n))
                              : StudentJob(name, teacher, static_cast<double>(n)));
+      jobs->back().memory_bytes = static_cast<int64_t>(Draw(5));
+      jobs->back().memory_hinted = Draw(3) == 0;
     }
     return SweepChunk{0, key, static_cast<int64_t>(have.size()), jobs};
   }
@@ -178,7 +184,8 @@ class Chaos {
     }
     if (Draw(4) == 0) sync.live.push_back({AnyAttempt(), true, 1});
     if (Draw(4) == 0) sync.finished.push_back(AnyFinish(AnyAttempt()));
-    for (int i = 0; i < 3; ++i) sync.slots.push_back({i, "cpu", 0});
+    // 0: not known.
+    for (int i = 0; i < 3; ++i) sync.slots.push_back({i, "cpu", (sync.worker.back() + i) % 4});
     sync.wanted = static_cast<int32_t>(Draw(5));
     sync.draining = Draw(20) == 0;
     if (Draw(2) == 0) sync.cached.push_back(HashOf("weights of " + IdOf("j1").hex()));
