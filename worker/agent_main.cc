@@ -12,6 +12,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "absl/strings/ascii.h"
@@ -22,6 +23,7 @@
 #include "common/log.h"
 #include "common/names.h"
 #include "common/status.h"
+#include "worker/agent/runner_process.h"
 #include "worker/agent/worker.h"
 
 namespace retort {
@@ -185,6 +187,10 @@ int Run(const WorkerOptions& options) {
 }  // namespace retort
 
 int main(int argc, char** argv) {
+  // How it starts its runners: not a command for people.
+  if (argc > 1 && std::string_view(argv[1]) == retort::kLauncherWord) {
+    return retort::BecomeRunner(argc, argv);
+  }
   retort::Flags flags;
   CLI::App app("Runs jobs of a Retort coordinator on this machine.", "retort-worker");
   retort::AddFlags(app, flags);

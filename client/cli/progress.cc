@@ -1,12 +1,15 @@
 #include "client/cli/progress.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/table.h"
 
 namespace retort {
 namespace {
+
+constexpr std::string_view kAway = "; coordinator away";
 
 int64_t Total(const v1::JobCounts& counts) {
   return counts.blocked() + counts.queued() + counts.leased() + counts.running() +
@@ -34,7 +37,7 @@ std::string ProgressLine(const SweepProgress& progress, int width) {
   if (counts.skipped() > 0) absl::StrAppend(&text, ", ", counts.skipped(), " skipped");
   if (counts.cancelled() > 0) absl::StrAppend(&text, ", ", counts.cancelled(), " cancelled");
   if (progress.away > absl::Seconds(1)) {
-    absl::StrAppend(&text, "; coordinator away for ", Roughly(progress.away));
+    absl::StrAppend(&text, std::string(kAway), " for ", Roughly(progress.away));
   } else if (sweep.state() == v1::SWEEP_STATE_EXPANDING) {
     absl::StrAppend(&text, "; expanding");
   } else if (sweep.state() == v1::SWEEP_STATE_PAUSED) {
@@ -55,10 +58,16 @@ void ProgressDisplay::Show(const SweepProgress& progress, absl::Time now) {
   const absl::Duration rate = live ? absl::Milliseconds(200) : absl::Seconds(5);
   const v1::SweepState state = progress.sweep.state();
   const bool over = state == v1::SWEEP_STATE_DONE || state == v1::SWEEP_STATE_CANCELLED;
-  if (!over && now - shown_at_ < rate) return;
   const std::string line = ProgressLine(progress, live ? terminal_.width : 200);
-  // Without a terminal only a change of the counts is worth a line, not each new guess of the end.
-  const std::string key = live ? line : line.substr(0, line.find(", about"));
+  const size_t away_at = line.find(kAway);
+  const bool away = away_at != std::string::npos;
+  // That the coordinator went or came back is said at once.
+  if (!over && away == away_ && now - shown_at_ < rate) return;
+  away_ = away;
+  // Without a terminal only a change of the counts is worth a line, not each new guess of the end,
+  // nor each second of an absence.
+  const size_t worth = away ? away_at + kAway.size() : line.find(", about");
+  const std::string key = live ? line : line.substr(0, worth);
   if (key == shown_) return;
   shown_at_ = now;
   shown_ = key;

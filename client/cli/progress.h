@@ -21,7 +21,8 @@ class ProgressDisplay {
   ~ProgressDisplay() { Clear(); }
 
   // Shows the state; on a terminal at most five times a second, elsewhere when counts changed and
-  // the last line is at least three seconds old.
+  // the last line is at least five seconds old. That the coordinator went away or came back is
+  // shown at once.
   void Show(const SweepProgress& progress, absl::Time now);
   // Writes a line above the live one.
   void Say(const std::string& message);
@@ -31,6 +32,7 @@ class ProgressDisplay {
  private:
   const Terminal& terminal_;
   std::string shown_;
+  bool away_ = false;  // as last shown
   absl::Time shown_at_ = absl::InfinitePast();
 };
 

@@ -148,7 +148,9 @@ absl::StatusOr<v1::Sweep> Client::WaitForSweep(
     while (event != StreamEvent::kEnd) {
       event = stream.Next(kTick, progress.sweep);
       const auto code = stream.status().error_code();
-      const bool away = event == StreamEvent::kEnd && code == grpc::StatusCode::UNAVAILABLE;
+      // A coordinator that ends may cancel its calls before it is gone: nobody here did.
+      const bool away = event == StreamEvent::kEnd && (code == grpc::StatusCode::UNAVAILABLE ||
+                                                       code == grpc::StatusCode::CANCELLED);
       if (event == StreamEvent::kEnd && !away && code != grpc::StatusCode::OK &&
           code != grpc::StatusCode::DEADLINE_EXCEEDED) {
         return FromGrpc(stream.status(), address_);

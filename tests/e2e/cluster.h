@@ -21,12 +21,31 @@ class Cluster {
   // Starts the coordinator, on the same address as before if it was started before, and waits until
   // it answers.
   void StartServer();
+  // The same without waiting.
+  void LaunchServer();
   // SIGKILL, as a power loss would.
   void KillServer();
+  Process& server() { return *server_; }
+  const std::string& address() const { return address_; }
+  // What the coordinator has said so far.
+  std::string ServerLog() const;
 
-  // Starts a worker that runs `retort-fake-runner`, each epoch taking `epoch_ms`.
+  // How long a silent worker keeps its jobs; of coordinators that are started from now on.
+  void set_lease(const std::string& lease) { lease_ = lease; }
+  // A fixed address for coordinators that are started from now on, outside the range that the
+  // kernel gives to clients: one that is away for long finds it free again.
+  void FixAddress();
+  // The coordinator's folder, for a disk of its own, and what is put before its command line.
+  void set_server_folder(const std::string& folder) { server_folder_ = folder; }
+  void set_server_prefix(std::vector<std::string> prefix) { server_prefix_ = std::move(prefix); }
+  const std::string& server_folder() const { return server_folder_; }
+
+  // Starts a worker that runs `retort-fake-runner`, each epoch taking `epoch_ms`. `prefix` is put
+  // before its command line; its folder is FOLDER/ID unless another is given.
   std::unique_ptr<Process> StartWorker(const std::string& id, int slots, int epoch_ms,
-                                       std::map<std::string, std::string> environment = {});
+                                       std::map<std::string, std::string> environment = {},
+                                       std::vector<std::string> prefix = {},
+                                       const std::string& worker_folder = "");
 
   // Runs `retort ARGUMENTS --coordinator ...`.
   Outcome Cli(std::vector<std::string> arguments, absl::Duration limit = absl::Seconds(60));
@@ -42,7 +61,10 @@ class Cluster {
 
  private:
   std::string folder_;
+  std::string server_folder_;
   std::string address_ = "127.0.0.1:0";
+  std::string lease_ = "3s";
+  std::vector<std::string> server_prefix_;
   std::unique_ptr<Process> server_;
 };
 

@@ -36,7 +36,7 @@ std::string Read(const std::string& path) {
 Process::Process(const std::vector<std::string>& arguments, const std::string& folder,
                  const std::string& label, const std::map<std::string, std::string>& environment) {
   std::vector<std::string> argv = arguments;
-  argv[0] = std::string(RETORT_BINARY_DIR) + "/bin/" + argv[0];
+  if (argv[0][0] != '/') argv[0] = std::string(RETORT_BINARY_DIR) + "/bin/" + argv[0];
   std::vector<std::string> env;
   for (char** entry = environ; *entry != nullptr; ++entry) env.emplace_back(*entry);
   for (const auto& [key, value] : environment) env.push_back(key + "=" + value);

@@ -24,8 +24,8 @@ struct Outcome {
 // when destroyed.
 class Process {
  public:
-  // Starts build/<preset>/bin/`arguments[0]`. Output: FOLDER/LABEL.out and FOLDER/LABEL.err,
-  // appended to.
+  // Starts build/<preset>/bin/`arguments[0]`, or a program of the system by its whole path. Output:
+  // FOLDER/LABEL.out and FOLDER/LABEL.err, appended to.
   Process(const std::vector<std::string>& arguments, const std::string& folder,
           const std::string& label, const std::map<std::string, std::string>& environment = {});
   ~Process();

@@ -58,7 +58,19 @@ struct FakeSpool : Spool {
     v1::FinishedAttempt outcome;
   };
   std::map<AttemptKey, Entry> entries;
+  std::vector<SpooledAttempt> left;  // by an earlier start; their points are put into entries
+  std::map<AttemptKey, std::string> results;  // kept: paths of weights
   int64_t room = 1'000'000;
+  absl::Status open_status;
+  bool has_room = true;
+
+  bool HasRoom() const override { return has_room; }
+  std::vector<SpooledAttempt> Recover() override { return std::move(left); }
+  absl::Status KeepResult(const AttemptKey& key, const v1::FinishedAttempt&,
+                          const std::string& weights_path) override {
+    results[key] = weights_path;
+    return absl::OkStatus();
+  }
 
   int64_t waiting() const {
     int64_t sum = 0;
@@ -68,6 +80,7 @@ struct FakeSpool : Spool {
     return sum;
   }
   absl::StatusOr<std::string> Open(const AttemptKey& key) override {
+    if (!open_status.ok()) return open_status;
     entries[key] = {};
     return "/work/" + key.ToString();
   }
@@ -94,6 +107,7 @@ struct FakeSpool : Spool {
     return entries.at(key).log.substr(static_cast<size_t>(offset), static_cast<size_t>(most));
   }
   absl::Status KeepOutcome(const AttemptKey& key, const v1::FinishedAttempt& outcome) override {
+    if (!entries.contains(key)) return absl::FailedPreconditionError("not open");
     entries.at(key).outcome = outcome;
     return absl::OkStatus();
   }

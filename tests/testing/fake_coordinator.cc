@@ -100,7 +100,9 @@ class FakeCoordinator::Workers : public v1::WorkerService::Service {
     for (const v1::FinishedAttempt& finished : request.finished()) {
       state_.unconfirmed.erase(KeyOf(finished.id()));
       const auto got = static_cast<int64_t>(state_.points[finished.id().job()].size());
-      if (finished.has_result() && got < finished.result().metric_points()) continue;
+      const v1::JobResult& result = finished.result();
+      const bool held = state_.artifacts.contains(result.weights().sha256());
+      if (finished.has_result() && (got < result.metric_points() || !held)) continue;
       state_.finished[KeyOf(finished.id())] = finished;
       *response.add_acknowledged() = finished.id();
       state_.changed.notify_all();

@@ -20,6 +20,7 @@
 //   9009  sends a line that is no JSON
 //   9010  hangs in epoch 1 and obeys `stop`
 //   9011  names a weights file that does not exist
+//   9012  is wedged in epoch 1: ignores everything, the end of its descriptors too
 //   any other: succeeds
 #include <google/protobuf/util/json_util.h>
 #include <poll.h>
@@ -65,6 +66,7 @@ enum Behaviour : int64_t {
   kNoJson = 9009,
   kHang = 9010,
   kNoWeights = 9011,
+  kWedged = 9012,
 };
 
 void WriteLine(std::string line) {
@@ -234,6 +236,7 @@ v1::JobResult Result(const v1::RunJob& job, int64_t points) {
   return result;
 }
 
+// The path; empty if they cannot be written.
 std::string WriteWeights(const v1::RunJob& job) {
   std::vector<float> numbers(64);
   for (size_t i = 0; i < numbers.size(); ++i) {
@@ -245,7 +248,8 @@ std::string WriteWeights(const v1::RunJob& job) {
   out << SerializeSafetensors(
       {{"format", "retort.fake_weights.v1"}, {"model", label}},
       {{"w", DType::kF32, {static_cast<int64_t>(numbers.size())}, BytesOfVector(numbers)}});
-  return path;
+  out.close();
+  return out ? path : "";
 }
 
 int EpochMs() {
@@ -294,6 +298,8 @@ bool Misbehave(const v1::RunJob& job, Commands& commands) {
       }
       EmitFailure(v1::FAILURE_CAUSE_PREEMPTED, "stopped");
       return true;
+    case kWedged:
+      while (true) pause();
     case kNotANumber:
       EmitFailure(v1::FAILURE_CAUSE_NUMERIC, "the loss is not finite in epoch 1, step 0; it was 2");
       return true;
@@ -349,8 +355,13 @@ void Train(const v1::RunJob& job, Commands& commands) {
   }
   v1::RunnerEvent event;
   *event.mutable_finished()->mutable_result() = Result(job, points);
+  const std::string weights = WriteWeights(job);
+  if (weights.empty()) {
+    EmitFailure(v1::FAILURE_CAUSE_CRASHED, "the weights cannot be written");
+    return;
+  }
   event.mutable_finished()->set_weights_path(
-      spec.seed() == kNoWeights ? job.work_dir() + "/none.safetensors" : WriteWeights(job));
+      spec.seed() == kNoWeights ? job.work_dir() + "/none.safetensors" : weights);
   Emit(event);
 }
 

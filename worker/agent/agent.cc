@@ -14,6 +14,11 @@ namespace {
 
 constexpr size_t kMostFailureBytes = 4096;  // limit of Failure.message
 constexpr int kTriesPerWarning = 10;        // of a transfer
+// How long a failure waits for the points before it, while the coordinator answers.
+constexpr absl::Duration kFailurePatience = absl::Seconds(5);
+constexpr absl::Duration kFailurePatienceLeaving = absl::Seconds(2);
+// After the disk was full, until jobs are taken again.
+constexpr absl::Duration kNoRoomPause = absl::Seconds(10);
 
 // Bytes of the UTF-8 character that begins `text`; 0 if none does.
 size_t CharacterBytes(std::string_view text) {
@@ -61,7 +66,32 @@ Agent::Agent(AgentOptions options, CoordinatorClient& coordinator, RunnerPool& r
       artifacts_(artifacts),
       spool_(spool),
       random_(static_cast<uint32_t>(options_.seed)),
-      slots_(options_.slots.size()) {}
+      slots_(options_.slots.size()) {
+  for (const SpooledAttempt& spooled : spool_.Recover()) TakeUp(spooled);
+}
+
+// From 3 or 4 of an earlier start. A failure that still has points is as good as reported.
+void Agent::TakeUp(const SpooledAttempt& spooled) {
+  Attempt& attempt = attempts_[spooled.key];
+  attempt.recovered = true;
+  attempt.running = true;
+  attempt.outcome = spooled.outcome;
+  *attempt.outcome.mutable_id() = IdOf(spooled.key);
+  attempt.points = {.end = spooled.end, .sent = spooled.first, .acked = spooled.first};
+  attempt.log.end = spooled.log_bytes;
+  if (spooled.weights_path.empty()) {
+    attempt.phase = Phase::kFinished;
+  } else {
+    attempt.phase = Phase::kSettling;
+    attempt.finished.emplace();
+    *attempt.finished->mutable_result() = spooled.outcome.result();
+    attempt.finished->set_weights_path(spooled.weights_path);
+    attempt.outcome.mutable_result()->set_metric_points(spooled.end);
+    attempt.retry = -absl::InfiniteDuration();  // published at the first Tick
+  }
+  spdlog::info("attempt {} had ended before this start: {}", spooled.key.ToString(),
+               spooled.outcome.has_result() ? "its result goes on" : "its failure is reported");
+}
 
 // ------------------------------------------------------------------------------- 1 FETCHING
 
@@ -92,8 +122,10 @@ void Agent::Begin(const v1::Lease& lease, Now now) {
   spdlog::info("attempt {} on slot {}", key.ToString(), attempt.slot);
   auto work_dir = spool_.Open(key);
   if (!work_dir.ok()) {
-    Fail(key, attempt, v1::FAILURE_CAUSE_CRASHED,
-         absl::StrCat("no folder for the attempt: ", work_dir.status().message()), now);
+    no_room_until_ = now.monotonic + kNoRoomPause;
+    Fail(key, attempt, v1::FAILURE_CAUSE_PREEMPTED,
+         absl::StrCat("the worker has no folder for the attempt: ", work_dir.status().message()),
+         now);
     return;
   }
   attempt.work_dir = *std::move(work_dir);
@@ -179,6 +211,7 @@ void Agent::OnRunnerEvent(int slot, const v1::RunnerEvent& event, Now now) {
       attempt->phase = Phase::kSettling;
       attempt->finished = event.finished();
       slots_[slot].kill = absl::InfiniteDuration();
+      KeepResult(key, *attempt, now);
       Publish(key, *attempt);
       break;
     case v1::RunnerEvent::kFailed:
@@ -253,7 +286,9 @@ void Agent::OnPublished(const AttemptKey& key, const absl::StatusOr<v1::Artifact
                         Now now) {
   Attempt* attempt = Find(key);
   if (attempt == nullptr || attempt->phase != Phase::kSettling || attempt->published) return;
-  if (weights.ok()) {
+  if (weights.ok() && weights->size_bytes() == 0) {
+    Fail(key, *attempt, v1::FAILURE_CAUSE_CRASHED, "the runner's weights file is empty", now);
+  } else if (weights.ok()) {
     *attempt->finished->mutable_result()->mutable_weights() = *weights;
     attempt->published = true;
     SettleIfReady(key, *attempt, now);
@@ -270,9 +305,21 @@ void Agent::OnPublished(const AttemptKey& key, const absl::StatusOr<v1::Artifact
   }
 }
 
+// From here on the result outlives the agent.
+void Agent::KeepResult(const AttemptKey& key, const Attempt& attempt, Now now) {
+  v1::FinishedAttempt outcome;
+  *outcome.mutable_result() = attempt.finished->result();
+  outcome.mutable_result()->set_metric_points(attempt.points.end);
+  outcome.set_device_s(absl::ToDoubleSeconds(now.monotonic - attempt.taken));
+  const absl::Status kept = spool_.KeepResult(key, outcome, attempt.finished->weights_path());
+  if (!kept.ok()) spdlog::error("attempt {}: {}", key.ToString(), MessageOf(kept));
+}
+
 void Agent::SettleIfReady(const AttemptKey& key, Attempt& attempt, Now now) {
-  if (attempt.phase != Phase::kSettling || !attempt.published) return;
+  if (attempt.phase != Phase::kSettling) return;
   if (!attempt.held.empty() || !attempt.points.complete()) return;
+  if (!attempt.finished) return Finish(key, attempt, now);  // a failure
+  if (!attempt.published) return;
   v1::JobResult* result = attempt.outcome.mutable_result();
   *result = attempt.finished->result();
   result->set_metric_points(attempt.points.end);
@@ -284,14 +331,37 @@ void Agent::SettleIfReady(const AttemptKey& key, Attempt& attempt, Now now) {
 void Agent::Fail(const AttemptKey& key, Attempt& attempt, v1::FailureCause cause,
                  const std::string& message, Now now) {
   if (cause == v1::FAILURE_CAUSE_UNSPECIFIED) cause = v1::FAILURE_CAUSE_CRASHED;
-  *attempt.outcome.mutable_failure() = MakeFailure(cause, message);
-  Finish(key, attempt, now);
+  const bool may_be_the_disk =
+      cause == v1::FAILURE_CAUSE_CRASHED || cause == v1::FAILURE_CAUSE_ARTIFACT;
+  if (may_be_the_disk && !spool_.HasRoom()) {
+    // The job is not to blame, and another machine may have room.
+    *attempt.outcome.mutable_failure() =
+        MakeFailure(v1::FAILURE_CAUSE_PREEMPTED, "no space left on the worker's disk: " + message);
+  } else {
+    *attempt.outcome.mutable_failure() = MakeFailure(cause, message);
+  }
+  if (attempt.held.empty() && attempt.points.complete()) return Finish(key, attempt, now);
+  // The curve up to the failure goes first: afterwards it may be refused.
+  attempt.phase = Phase::kSettling;
+  attempt.finished.reset();
+  attempt.retry = absl::InfiniteDuration();
+  attempt.settle_by = now.monotonic + (leaving_ ? kFailurePatienceLeaving : kFailurePatience);
+  if (attempt.slot >= 0) slots_[attempt.slot].kill = absl::InfiniteDuration();
+  KeepOutcome(key, attempt);
+}
+
+void Agent::KeepOutcome(const AttemptKey& key, const Attempt& attempt) {
+  const absl::Status kept = spool_.KeepOutcome(key, attempt.outcome);
+  if (!kept.ok()) spdlog::error("attempt {}: {}", key.ToString(), MessageOf(kept));
 }
 
 void Agent::Finish(const AttemptKey& key, Attempt& attempt, Now now) {
   attempt.phase = Phase::kFinished;
   attempt.retry = absl::InfiniteDuration();
-  attempt.outcome.set_device_s(absl::ToDoubleSeconds(now.monotonic - attempt.taken));
+  attempt.settle_by = absl::InfiniteDuration();
+  if (!attempt.recovered) {
+    attempt.outcome.set_device_s(absl::ToDoubleSeconds(now.monotonic - attempt.taken));
+  }
   if (attempt.outcome.has_failure()) {
     spdlog::warn("attempt {} failed: {}: {}", key.ToString(),
                  v1::FailureCause_Name(attempt.outcome.failure().cause()),
@@ -299,14 +369,13 @@ void Agent::Finish(const AttemptKey& key, Attempt& attempt, Now now) {
   } else {
     spdlog::info("attempt {} succeeded", key.ToString());
   }
-  const absl::Status kept = spool_.KeepOutcome(key, attempt.outcome);
-  if (!kept.ok()) spdlog::error("attempt {}: {}", key.ToString(), MessageOf(kept));
+  KeepOutcome(key, attempt);
   if (!attempt.held.empty()) {
     attempt.held.clear();  // of a failed attempt; a result waits for its points
     runners_.SetReading(attempt.slot, true);
   }
   artifacts_.Release(key);
-  FreeSlot(attempt.slot);
+  if (attempt.slot >= 0) FreeSlot(attempt.slot);
   news_ = true;
 }
 
@@ -337,7 +406,9 @@ void Agent::Forget(const AttemptKey& key, Now now) {
     StopSlot(attempt.slot, now);
     slots_[attempt.slot].forgotten = true;
   } else {
-    if (attempt.phase == Phase::kFetching || attempt.phase == Phase::kSettling) {
+    const bool has_slot = attempt.slot >= 0 && attempt.phase < Phase::kFinished;
+    if (has_slot) {
+      runners_.SetReading(attempt.slot, true);
       FreeSlot(attempt.slot);
     }
     spool_.Drop(key);

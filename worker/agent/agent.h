@@ -6,14 +6,20 @@
 //
 // An attempt's life on the worker:
 //
-//   lease ─▶ 1 FETCHING ──inputs at hand──▶ 2 RUNNING ──runner finished──▶ 3 SETTLING
-//                │                             │                              │ weights uploaded
-//                and │ input missing               │ runner failed or died        │ all points
-//                durable ▼                             ▼                              ▼
-//            4 FINISHED, reported in every Sync ◀─────────────────────────────┘
+//   lease ─▶ 1 FETCHING ──inputs at hand──▶ 2 RUNNING ──runner finished, failed or died──▶ 3
+//   SETTLING
+//                │ input missing                                                             │
+//                │               result: weights uploaded and points durable                 │
+//                ▼               failure: points durable, or the patience for them ends      ▼
+//            4 FINISHED, reported in every Sync ◀────────────────────────────────────────────┘
 //                │ acknowledged
 //                ▼
 //            5 ENDED: the rest of its log is sent, then it is forgotten
+//
+// An attempt that had come to 3 or 4 when the agent was killed goes on from there in the next start
+// (`recovered`), without a slot. Such a start reports it as finished from its first Sync on, for
+// what a new incarnation does not report at once is given up; the coordinator holds a result that
+// lacks points or weights back until they have come.
 //
 // `stop` from the coordinator, or refused points, forget an attempt from any state. A slot is taken
 // from the lease to FINISHED, and after `stop` until its runner is idle or gone.
@@ -101,18 +107,20 @@ class Agent {
   struct Attempt {
     v1::Lease lease;
     Phase phase = Phase::kFetching;
-    int slot = 0;
+    int slot = -1;         // none if it is recovered
     absl::Duration taken;  // when it got the slot
+    bool recovered = false;
     std::string work_dir;
     bool running = false;  // the runner said `started`
     int32_t epochs_done = 0;
     bool preempting = false;  // stopped because the worker goes
     Flow points;
     Flow log;
-    std::vector<v1::MetricPoint> held;  // found no room in the spool; the runner waits
-    std::optional<v1::RunnerFinished> finished;
+    std::vector<v1::MetricPoint> held;           // found no room in the spool; the runner waits
+    std::optional<v1::RunnerFinished> finished;  // if it settles with a result
     bool published = false;
-    int failures = 0;  // of fetching or publishing
+    absl::Duration settle_by = absl::InfiniteDuration();  // if it settles with a failure
+    int failures = 0;                                     // of fetching or publishing
     absl::Duration retry = absl::InfiniteDuration();
     v1::FinishedAttempt outcome;
     absl::Duration ended;
@@ -127,8 +135,10 @@ class Agent {
   };
 
   // agent.cc: what happens to attempts
+  void TakeUp(const SpooledAttempt& spooled);
   void Begin(const v1::Lease& lease, Now now);
   void Fetch(const AttemptKey& key, Attempt& attempt);
+  void KeepResult(const AttemptKey& key, const Attempt& attempt, Now now);
   void Publish(const AttemptKey& key, Attempt& attempt);
   void StartRunner(const AttemptKey& key, Attempt& attempt, const InputPaths& paths, Now now);
   void OnProgress(const AttemptKey& key, Attempt& attempt, const v1::RunnerProgress& progress);
@@ -139,6 +149,7 @@ class Agent {
   void Finish(const AttemptKey& key, Attempt& attempt, Now now);
   void StopSlot(int slot, Now now);
   void FreeSlot(int slot);
+  void KeepOutcome(const AttemptKey& key, const Attempt& attempt);
   void Forget(const AttemptKey& key, Now now);
   void Preempt(Now now);
   Attempt* Find(const AttemptKey& key);
@@ -147,6 +158,9 @@ class Agent {
   // agent_sync.cc: what is told to the coordinator
   void TakeResponse(const v1::SyncResponse& response, Now now);
   void TakeSyncError(const absl::Status& error, Now now);
+  void DropRefused();
+  static bool IsReported(const Attempt& attempt);
+  bool WaitsBeforeFirstSync(Now now);
   void SendSync(Now now);
   v1::SyncRequest MakeRequest() const;
   void PumpMetrics(Now now);
@@ -174,6 +188,10 @@ class Agent {
   absl::Duration next_sync_ = -absl::InfiniteDuration();
   absl::Duration lease_ = absl::Seconds(60);
   bool operator_drain_ = false;
+  bool careful_ = false;  // a report was refused: one finished attempt at a time
+  bool no_room_ = false;  // when the last request was made
+  absl::Duration no_room_until_ = -absl::InfiniteDuration();  // the disk was full
+  absl::Duration first_sync_by_ = absl::InfiniteDuration();   // points of failed attempts go first
 
   // Streams: when they may be used again, and failures in a row.
   absl::Duration metrics_retry_ = -absl::InfiniteDuration();

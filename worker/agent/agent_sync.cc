@@ -24,6 +24,8 @@ constexpr absl::Duration kLogPatienceLeaving = absl::Seconds(3);
 constexpr absl::Duration kLastWord = absl::Seconds(1);
 // How long points that found no room wait before they are tried again without an acknowledgement.
 constexpr absl::Duration kSpillRetry = absl::Seconds(1);
+// How long the first Sync waits for points of attempts that failed before this start.
+constexpr absl::Duration kFirstSyncPatience = absl::Seconds(2);
 
 absl::Duration ToAbsl(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -42,17 +44,18 @@ v1::SyncRequest Agent::MakeRequest() const {
   request.set_version(options_.version);
   for (const v1::Slot& slot : options_.slots) *request.add_slots() = slot;
   for (const auto& [key, attempt] : attempts_) {
-    if (attempt.phase < Phase::kFinished) {
+    const bool finished = IsReported(attempt) && (!careful_ || request.finished().empty());
+    if (finished) {
+      *request.add_finished() = attempt.outcome;
+    } else if (attempt.phase != Phase::kEnded) {
       v1::LiveAttempt* live = request.add_live();
       *live->mutable_id() = IdOf(key);
-      live->set_slot(attempt.slot);
+      live->set_slot(std::max(0, attempt.slot));
       live->set_running(attempt.running);
       live->set_epochs_done(attempt.epochs_done);
-    } else if (attempt.phase == Phase::kFinished) {
-      *request.add_finished() = attempt.outcome;
     }
   }
-  if (!leaving_ && !operator_drain_) {
+  if (!leaving_ && !operator_drain_ && !no_room_) {
     for (size_t i = 0; i < slots_.size(); ++i) {
       if (!slots_[i].attempt) request.add_free_slots(static_cast<int32_t>(i));
     }
@@ -65,8 +68,17 @@ v1::SyncRequest Agent::MakeRequest() const {
   return request;
 }
 
+// Whether the coordinator is told how it ended.
+bool Agent::IsReported(const Attempt& attempt) {
+  return attempt.phase == Phase::kFinished ||
+         (attempt.phase == Phase::kSettling && attempt.recovered);
+}
+
 void Agent::SendSync(Now now) {
   ++number_;
+  const bool had_room = !no_room_;
+  no_room_ = now.monotonic < no_room_until_ || !spool_.HasRoom();
+  if (had_room && no_room_) spdlog::error("no space left on the disk: takes no jobs for now");
   in_flight_ = number_;
   news_ = false;
   sent_at_ = now.monotonic;
@@ -94,12 +106,44 @@ void Agent::TakeSyncError(const absl::Status& error, Now now) {
     done_ = true;
     return;
   }
+  if (absl::IsInvalidArgument(error)) {
+    spdlog::error("the coordinator refuses what this worker reports: {}", MessageOf(error));
+    if (careful_) DropRefused();
+    careful_ = true;
+  }
   const absl::Duration delay = BackoffDelay(sync_failures_++, Random01());
   next_sync_ = now.monotonic + delay;
   if (sync_failures_ == 1 || sync_failures_ % 10 == 0) {
     spdlog::warn("no answer from the coordinator, try {}: {}; {} attempts go on", sync_failures_,
                  MessageOf(error), live());
   }
+}
+
+// A report with one finished attempt was refused: that one is the reason. Its content is given up,
+// and if the bare failure is refused as well, the attempt.
+void Agent::DropRefused() {
+  const auto it = std::find_if(attempts_.begin(), attempts_.end(),
+                               [](const auto& entry) { return IsReported(entry.second); });
+  if (it == attempts_.end()) return;
+  auto& [key, attempt] = *it;
+  const bool had_result = attempt.outcome.has_result();
+  if (had_result) {
+    v1::FinishedAttempt bare;
+    *bare.mutable_id() = IdOf(key);
+    bare.mutable_failure()->set_cause(v1::FAILURE_CAUSE_INVALID);
+    bare.mutable_failure()->set_message("the coordinator refuses the result as malformed");
+    attempt.outcome = std::move(bare);
+    attempt.phase = Phase::kFinished;
+    attempt.finished.reset();
+    attempt.retry = absl::InfiniteDuration();
+    KeepOutcome(key, attempt);
+  } else {
+    spool_.Drop(key);
+  }
+  spdlog::error("attempt {}: {}", key.ToString(),
+                had_result ? "reported as INVALID, without the result that was refused"
+                           : "given up: not even its failure is taken");
+  if (!had_result) attempts_.erase(it);
 }
 
 void Agent::TakeResponse(const v1::SyncResponse& response, Now now) {
@@ -116,10 +160,17 @@ void Agent::TakeResponse(const v1::SyncResponse& response, Now now) {
   for (const v1::AttemptId& id : response.stop()) Forget(KeyOf(id), now);
   for (const v1::AttemptId& id : response.acknowledged()) {
     Attempt* attempt = Find(KeyOf(id));
-    if (attempt == nullptr || attempt->phase != Phase::kFinished) continue;
+    if (attempt == nullptr || !IsReported(*attempt)) continue;
+    if (attempt->phase == Phase::kSettling) artifacts_.Release(KeyOf(id));
     attempt->phase = Phase::kEnded;
+    attempt->retry = absl::InfiniteDuration();
     attempt->ended = now.monotonic;
     news_ = true;
+  }
+  if (careful_) {
+    careful_ = std::any_of(attempts_.begin(), attempts_.end(),
+                           [](const auto& entry) { return IsReported(entry.second); });
+    news_ = true;  // the others that have ended
   }
   for (const v1::Lease& lease : response.leases()) Begin(lease, now);
   const absl::Duration at_latest =
@@ -152,7 +203,6 @@ void Agent::PumpMetrics(Now now) {
 }
 
 void Agent::OnMetricAck(const v1::MetricAck& ack, Now now) {
-  metrics_failures_ = 0;
   const AttemptKey key = KeyOf(ack.id());
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return;
@@ -163,8 +213,15 @@ void Agent::OnMetricAck(const v1::MetricAck& ack, Now now) {
     return;
   }
   Flow& flow = attempt->points;
+  const int64_t before = flow.acked;
   flow.acked = std::clamp(ack.durable_seq(), flow.acked, flow.end);
   flow.sent = flow.acked;
+  if (flow.acked > before) {
+    metrics_failures_ = 0;
+  } else if (!flow.complete()) {
+    // It lacks points that came before these. It must not be asked again at full speed.
+    metrics_retry_ = now.monotonic + BackoffDelay(metrics_failures_++, Random01());
+  }
   spool_.Trim(key, flow.acked);
   for (auto& [other_key, other] : attempts_) {
     if (other.held.empty()) continue;
@@ -238,6 +295,13 @@ void Agent::CheckDeadlines(Now now) {
     runners_.Kill(static_cast<int>(i));
   }
   if (!preempted_ && now.monotonic >= preempt_at_) Preempt(now);
+  for (auto& [key, attempt] : attempts_) {
+    if (attempt.settle_by > now.monotonic) continue;
+    // While the coordinator is away the failure cannot be told either.
+    const bool wait = sync_failures_ > 0 && !leaving_;
+    if (wait) attempt.settle_by = now.monotonic + kSpillRetry;
+    if (!wait) Finish(key, attempt, now);
+  }
   const absl::Duration patience = leaving_ ? kLogPatienceLeaving : kLogPatience;
   for (auto it = attempts_.begin(); it != attempts_.end();) {
     const Attempt& attempt = it->second;
@@ -257,6 +321,18 @@ void Agent::CheckDeadlines(Now now) {
   }
 }
 
+// What the first Sync reports as failed is over for the coordinator, which then refuses its points:
+// they get a moment to arrive before.
+bool Agent::WaitsBeforeFirstSync(Now now) {
+  if (number_ > 0) return false;
+  first_sync_by_ = std::min(first_sync_by_, now.monotonic + kFirstSyncPatience);
+  const bool waits = std::any_of(attempts_.begin(), attempts_.end(), [](const auto& entry) {
+    return entry.second.outcome.has_failure() && !entry.second.points.complete();
+  });
+  if (!waits) first_sync_by_ = now.monotonic;
+  return now.monotonic < first_sync_by_;
+}
+
 void Agent::Tick(Now now) {
   if (done_) return;
   RetryTransfers(now);
@@ -272,7 +348,7 @@ void Agent::Tick(Now now) {
   PumpMetrics(now);
   PumpLogs(now);
   CheckDeadlines(now);
-  if (done_) return;
+  if (done_ || WaitsBeforeFirstSync(now)) return;
   // News interrupt a parked request: the newer one answers it. After errors they wait too.
   const bool away = sync_failures_ > 0;
   const bool due = in_flight_ == 0 && now.monotonic >= next_sync_;
@@ -281,12 +357,13 @@ void Agent::Tick(Now now) {
 
 absl::Duration Agent::NextWake() const {
   absl::Duration wake = in_flight_ == 0 ? next_sync_ : absl::InfiniteDuration();
+  if (number_ == 0) wake = first_sync_by_;
   wake = std::min({wake, preempted_ ? absl::InfiniteDuration() : preempt_at_, leave_by_});
   if (leaving_ && attempts_.empty()) wake = std::min(wake, sent_at_ + kLastWord);
   for (const SlotState& slot : slots_) wake = std::min(wake, slot.kill);
   const absl::Duration patience = leaving_ ? kLogPatienceLeaving : kLogPatience;
   for (const auto& [key, attempt] : attempts_) {
-    wake = std::min(wake, attempt.retry);
+    wake = std::min({wake, attempt.retry, attempt.settle_by});
     if (attempt.phase == Phase::kEnded) wake = std::min(wake, attempt.ended + patience);
     if (attempt.phase != Phase::kEnded && attempt.points.idle() && !attempt.points.complete()) {
       wake = std::min(wake, metrics_retry_);

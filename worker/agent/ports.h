@@ -86,10 +86,24 @@ class Artifacts {
   virtual std::vector<std::string> Held(int most) const = 0;
 };
 
+// An attempt that had ended on the worker before the agent was started again.
+struct SpooledAttempt {
+  AttemptKey key;
+  v1::FinishedAttempt outcome;  // a result names its weights
+  std::string weights_path;     // weights that the coordinator may not hold; empty if it does
+  int64_t first = 0;            // points [first, end) are here; those before are durable
+  int64_t end = 0;
+  int64_t log_bytes = 0;
+};
+
 // What attempts leave on the local disk until the coordinator has it. Bounded.
 class Spool {
  public:
   virtual ~Spool() = default;
+  // Attempts of earlier starts whose end was kept; what else these left is gone. Once, at first.
+  virtual std::vector<SpooledAttempt> Recover() { return {}; }
+  // False while the disk is as good as full: what fails then is not the job's fault.
+  virtual bool HasRoom() const { return true; }
   // Makes the attempt's folder; returns the empty folder for its outputs.
   virtual absl::StatusOr<std::string> Open(const AttemptKey& key) = 0;
   // Appends points behind those that are there and flushes them. RESOURCE_EXHAUSTED: the spool or
@@ -105,6 +119,11 @@ class Spool {
   // size.
   virtual absl::StatusOr<int64_t> AppendLog(const AttemptKey& key, std::string_view bytes) = 0;
   virtual absl::StatusOr<std::string> ReadLog(const AttemptKey& key, int64_t offset, int most) = 0;
+  // Keeps the result of an attempt whose weights, at the path, and points are still on their way.
+  virtual absl::Status KeepResult(const AttemptKey&, const v1::FinishedAttempt&,
+                                  const std::string& /*weights_path*/) {
+    return absl::OkStatus();
+  }
   // Keeps how the attempt ended.
   virtual absl::Status KeepOutcome(const AttemptKey& key, const v1::FinishedAttempt& outcome) = 0;
   // Removes everything of the attempt.

@@ -20,10 +20,12 @@ constexpr absl::Duration kCheckEvery = absl::Seconds(1);
 
 }  // namespace
 
-ProcessPool::ProcessPool(EventLoop& loop, RunnerCommandLine command, int slots, Answers answers)
+ProcessPool::ProcessPool(EventLoop& loop, RunnerCommandLine command, int slots, Answers answers,
+                         RunnerLedger* ledger)
     : loop_(loop),
       command_(std::move(command)),
       answers_(std::move(answers)),
+      ledger_(ledger),
       runners_(static_cast<size_t>(slots)) {}
 
 ProcessPool::~ProcessPool() {
@@ -55,6 +57,7 @@ void ProcessPool::Run(int slot, const v1::RunJob& job) {
     runner = Runner{};
     runner.process = *std::move(process);
     spdlog::info("slot {}: runner has pid {}", slot, runner.process->pid());
+    if (ledger_ != nullptr) ledger_->Add(runner.process->pid());
     Watch(slot);
   }
   v1::RunnerCommand command;

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "worker/agent/event_loop.h"
 #include "worker/agent/ports.h"
+#include "worker/agent/runner_ledger.h"
 #include "worker/agent/runner_process.h"
 
 namespace retort {
@@ -26,7 +27,9 @@ class ProcessPool : public RunnerPool {
     std::function<void(int slot, const std::string& reason)> exit;
   };
 
-  ProcessPool(EventLoop& loop, RunnerCommandLine command, int slots, Answers answers);
+  // `ledger`, if any, is told of every runner and outlives the pool.
+  ProcessPool(EventLoop& loop, RunnerCommandLine command, int slots, Answers answers,
+              RunnerLedger* ledger = nullptr);
   ~ProcessPool() override;
 
   void Run(int slot, const v1::RunJob& job) override;
@@ -64,6 +67,7 @@ class ProcessPool : public RunnerPool {
   EventLoop& loop_;
   const RunnerCommandLine command_;
   const Answers answers_;
+  RunnerLedger* const ledger_;
   std::vector<Runner> runners_;
 };
 

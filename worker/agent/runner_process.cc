@@ -4,11 +4,13 @@
 #include <google/protobuf/util/json_util.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -161,15 +163,19 @@ absl::StatusOr<std::unique_ptr<RunnerProcess>> RunnerProcess::Start(
   RETORT_RETURN_IF_ERROR(SetNonBlocking(output.read.get()));
 
   std::vector<std::string> arguments = {command.path};
+  if (!command.launcher.empty()) {
+    arguments = {command.launcher, kLauncherWord, absl::StrCat(getpid()), command.path};
+  }
+  const std::string program = arguments[0];
   arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
   std::vector<std::string> environment = Environment(command.environment);
   std::unique_ptr<RunnerProcess> process(new RunnerProcess);
   SpawnPlan plan(commands.read.get(), events.write.get(), output.write.get());
-  const int error = plan.Spawn(&process->pid_, command.path, Pointers(arguments).data(),
-                               Pointers(environment).data());
+  const int error =
+      plan.Spawn(&process->pid_, program, Pointers(arguments).data(), Pointers(environment).data());
   if (error != 0) {
     process->pid_ = -1;
-    return ErrnoStatus(error, command.path, "cannot be started");
+    return ErrnoStatus(error, program, "cannot be started");
   }
   process->commands_ = std::move(commands.write);
   process->events_ = std::move(events.read);
@@ -224,6 +230,16 @@ std::optional<std::string> RunnerProcess::Reap() {
   return ended_;
 }
 
+int BecomeRunner(int argc, char** argv) {
+  if (argc < 4) return 2;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The agent may have died before that call.
+  if (std::to_string(getppid()) != argv[2]) return 1;
+  execv(argv[3], argv + 3);
+  std::fprintf(stderr, "%s: cannot be started: %s\n", argv[3], std::strerror(errno));
+  return 127;
+}
+
 absl::StatusOr<std::string> ToLine(const google::protobuf::Message& message) {
   std::string line;
   const auto status = google::protobuf::util::MessageToJsonString(message, &line);
@@ -238,6 +254,10 @@ absl::StatusOr<v1::RunnerEvent> ParseEvent(std::string_view line) {
   const auto status =
       google::protobuf::util::JsonStringToMessage({line.data(), line.size()}, &event, options);
   for (const v1::MetricPoint& point : event.progress().points()) {
+    if (point.step() < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("progress.points.step: ", point.step(), "; must not be negative"));
+    }
     if (IsSeriesName(point.series())) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("progress.points.series: '", absl::CEscape(point.series()), "'; must be 1 to ",

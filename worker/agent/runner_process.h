@@ -17,6 +17,9 @@ namespace retort {
 
 struct RunnerCommandLine {
   std::string path;
+  // A program that becomes the runner after it has asked the kernel to kill it with its parent
+  // (BecomeRunner); empty: the runner is started directly.
+  std::string launcher = {};
   std::vector<std::string> arguments;
   // `NAME=value`, in place of or beside the agent's own environment.
   std::vector<std::string> environment;
@@ -72,10 +75,16 @@ class RunnerProcess {
   std::string unsent_;
 };
 
+// The main function of the launcher: `LAUNCHER __runner PID PROGRAM ARGUMENTS...` becomes the
+// program, which is killed when the process PID, its parent, is gone, whatever it is busy with.
+// Returns only if that fails, with an exit code.
+int BecomeRunner(int argc, char** argv);
+inline constexpr char kLauncherWord[] = "__runner";
+
 // The line of a message in the runner protocol, with its newline.
 absl::StatusOr<std::string> ToLine(const google::protobuf::Message& message);
-// INVALID_ARGUMENT: not the JSON of an event, shows the line's beginning; or a series has a name
-// that the coordinator does not take.
+// INVALID_ARGUMENT: not the JSON of an event, shows the line's beginning; or a point has a name or
+// a step that the coordinator does not take.
 absl::StatusOr<v1::RunnerEvent> ParseEvent(std::string_view line);
 
 }  // namespace retort

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -20,9 +21,14 @@ constexpr int kMostMovers = 4;
 // For idle runners to leave by themselves.
 constexpr absl::Duration kRunnerFarewell = absl::Seconds(1);
 
-RunnerCommandLine CommandOf(const WorkerOptions& options) {
+// For runners of an earlier start to die.
+constexpr absl::Duration kLeftoverPatience = absl::Seconds(2);
+
+RunnerCommandLine CommandOf(const WorkerOptions& options, const RunnerLedger& ledger) {
   RunnerCommandLine command;
   command.path = options.runner;
+  command.launcher = options.launcher;
+  command.environment.push_back(ledger.mark());
   const std::string threads = std::to_string(options.threads);
   for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
     command.environment.push_back(absl::StrCat(name, "=", threads));
@@ -41,6 +47,16 @@ absl::StatusOr<int64_t> NextIncarnation(const std::string& folder, Now now) {
   }
   RETORT_RETURN_IF_ERROR(WriteFileAtomically(path, std::to_string(incarnation)));
   return incarnation;
+}
+
+// Removes files that were being written, under a temporary name, when an earlier start was killed.
+void RemoveUnfinished(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("incarnation.") || name.starts_with("runners."))
+      unlink(entry.path().c_str());
+  }
 }
 
 AgentOptions AgentOptionsOf(const WorkerOptions& options, int64_t incarnation, Now now) {
@@ -69,18 +85,23 @@ AgentOptions AgentOptionsOf(const WorkerOptions& options, int64_t incarnation, N
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(const WorkerOptions& options, Clock& clock) {
   RETORT_RETURN_IF_ERROR(MakeFolders(options.folder + "/cache"));
+  RemoveUnfinished(options.folder);
+  // Before anything else is touched: they may still write.
+  RunnerLedger ledger(options.folder + "/runners");
+  ledger.EndLeftovers(kLeftoverPatience);
   RETORT_ASSIGN_OR_RETURN(DiskSpool spool,
                           DiskSpool::Create(options.folder + "/attempts", options.spool));
   RETORT_ASSIGN_OR_RETURN(
       auto cache, ArtifactCache::Create(options.folder + "/artifacts", options.cache_bytes));
   RETORT_ASSIGN_OR_RETURN(const int64_t incarnation, NextIncarnation(options.folder, clock.Read()));
-  return std::unique_ptr<Worker>(
-      new Worker(options, incarnation, clock, std::move(spool), std::move(cache)));
+  return std::unique_ptr<Worker>(new Worker(options, incarnation, clock, std::move(ledger),
+                                            std::move(spool), std::move(cache)));
 }
 
-Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, DiskSpool spool,
-               std::unique_ptr<ArtifactCache> cache)
+Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, RunnerLedger ledger,
+               DiskSpool spool, std::unique_ptr<ArtifactCache> cache)
     : clock_(clock),
+      ledger_(std::move(ledger)),
       spool_(std::move(spool)),
       cache_(std::move(cache)),
       channel_(PlainChannel(options.coordinator)),
@@ -95,8 +116,8 @@ Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, 
   runners.exit = [this](int slot, const std::string& reason) {
     agent_->OnRunnerExit(slot, reason, clock_.Read());
   };
-  pool_ =
-      std::make_unique<ProcessPool>(loop_, CommandOf(options), options.slots, std::move(runners));
+  pool_ = std::make_unique<ProcessPool>(loop_, CommandOf(options, ledger_), options.slots,
+                                        std::move(runners), &ledger_);
 
   ArtifactMover::Answers moves;
   moves.inputs = [this](const AttemptKey& key, absl::StatusOr<InputPaths> paths) {

@@ -23,8 +23,9 @@ struct WorkerOptions {
   std::string id;
   std::string host;
   std::string version;
-  std::string folder;  // must exist; locked by the caller
-  std::string runner;  // path of the program
+  std::string folder;                       // must exist; locked by the caller
+  std::string runner;                       // path of the program
+  std::string launcher = "/proc/self/exe";  // see RunnerCommandLine
   int slots = 1;
   int threads = 1;  // of each slot
   int64_t cache_bytes = 0;
@@ -36,7 +37,8 @@ struct WorkerOptions {
 // Threads: the one that calls Run, beside those of gRPC and of ArtifactMover.
 class Worker {
  public:
-  // Removes what an earlier start left of its attempts in the folder.
+  // Ends runners that an earlier start left, and removes what it left of attempts that had not
+  // ended.
   static absl::StatusOr<std::unique_ptr<Worker>> Create(const WorkerOptions& options, Clock& clock);
   ~Worker();
 
@@ -45,12 +47,13 @@ class Worker {
   absl::Status Run(int signal_fd);
 
  private:
-  Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, DiskSpool spool,
-         std::unique_ptr<ArtifactCache> cache);
+  Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, RunnerLedger ledger,
+         DiskSpool spool, std::unique_ptr<ArtifactCache> cache);
   void OnSignal(int signal_fd);
 
   Clock& clock_;
   EventLoop loop_;
+  RunnerLedger ledger_;
   DiskSpool spool_;
   std::unique_ptr<ArtifactCache> cache_;
   std::shared_ptr<grpc::Channel> channel_;

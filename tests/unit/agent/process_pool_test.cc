@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "common/clock.h"
+#include "worker/agent/runner_ledger.h"
 #include "worker/agent/runner_process.h"
 
 namespace retort {
@@ -231,6 +232,65 @@ TEST(RunnerProtocolTest, SeriesThatTheCoordinatorWouldRefuseIsNamed) {
   EXPECT_TRUE(ParseEvent(R"({"progress": {"points": [{"series": "val.mae_bpm"}]}})").ok());
   const auto event = ParseEvent(R"({"progress": {"points": [{"series": "Train/Loss"}]}})");
   EXPECT_THAT(std::string(event.status().message()), HasSubstr("'Train/Loss'; must be"));
+}
+
+TEST(RunnerProtocolTest, StepThatTheCoordinatorWouldRefuseIsNamed) {
+  const auto event = ParseEvent(R"({"progress": {"points": [{"series": "a", "step": "-1"}]}})");
+  EXPECT_THAT(std::string(event.status().message()), HasSubstr("step: -1; must not be negative"));
+}
+
+class LedgerTest : public ::testing::Test {
+ protected:
+  LedgerTest() {
+    char folder[] = "/tmp/retort-ledger-XXXXXX";
+    folder_ = mkdtemp(folder);
+  }
+  ~LedgerTest() override { std::filesystem::remove_all(folder_); }
+  // A shell with a child, in a group of their own.
+  std::unique_ptr<RunnerProcess> StartPair(const std::string& mark) {
+    auto process = RunnerProcess::Start(
+        {.path = "/bin/sh", .arguments = {"-c", "sleep 1000 & wait"}, .environment = {mark}});
+    EXPECT_TRUE(process.ok());
+    return *std::move(process);
+  }
+  int EndLeftovers() { return RunnerLedger(folder_ + "/runners").EndLeftovers(absl::Seconds(5)); }
+  std::string folder_;
+};
+
+TEST_F(LedgerTest, RunnerAndItsChildrenAreEndedByTheNextStart) {
+  RunnerLedger ledger(folder_ + "/runners");
+  const auto process = StartPair(ledger.mark());
+  ledger.Add(process->pid());
+  absl::SleepFor(absl::Milliseconds(200));  // for its child to be there
+  EXPECT_EQ(EndLeftovers(), 2);
+  EXPECT_TRUE(process->Reap().has_value());
+  EXPECT_EQ(EndLeftovers(), 0);
+}
+
+TEST_F(LedgerTest, ChildrenOfARunnerThatIsGoneAreEndedToo) {
+  RunnerLedger ledger(folder_ + "/runners");
+  const auto process = StartPair(ledger.mark());
+  ledger.Add(process->pid());
+  absl::SleepFor(absl::Milliseconds(200));
+  ASSERT_EQ(kill(process->pid(), SIGKILL), 0);  // alone
+  EXPECT_EQ(EndLeftovers(), 1);
+}
+
+TEST_F(LedgerTest, StrangerWithTheNumberOfARunnerIsLeftAlone) {
+  RunnerLedger ledger(folder_ + "/runners");
+  const auto process = StartPair("RETORT_RUNNER_OF=another");
+  ledger.Add(process->pid());
+  std::string text;
+  {
+    std::ifstream in(folder_ + "/runners");
+    std::getline(in, text);
+  }
+  // The same number, started at another time: by another process, after the runner had gone.
+  const size_t start = text.find(' ') + 1;
+  text[start] = text[start] == '1' ? '2' : '1';
+  std::ofstream(folder_ + "/runners") << text << "\n";
+  EXPECT_EQ(EndLeftovers(), 0);
+  EXPECT_FALSE(process->Reap().has_value());
 }
 
 TEST(RunnerProtocolTest, MessageIsOneLine) {

@@ -99,6 +99,20 @@ class WorkerTest : public ::testing::Test {
         kLimit, [&] { return coordinator_.points(std::string(64, name)).size() >= count; });
   }
 
+  // Of the only runner that was started so far.
+  pid_t RunnerPid() const {
+    const std::string mark = "runner has pid ", errors = Errors();
+    const size_t at = errors.find(mark);
+    EXPECT_NE(at, std::string::npos) << errors;
+    return at == std::string::npos ? -1 : std::stoi(errors.substr(at + mark.size()));
+  }
+  // True if it is gone, or a zombie that nobody has collected.
+  static bool HasEnded(pid_t pid) {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string number, name, state;
+    return !(stat >> number >> name >> state) || state == "Z";
+  }
+
   std::string folder_;
   FakeCoordinator coordinator_;
   v1::ArtifactRef dataset_;
@@ -244,18 +258,11 @@ TEST_F(WorkerTest, WorkerThatWasKilledLeavesNoRunnerAndStartsCleanAsANewIncarnat
   coordinator_.Offer(Job('a', 9002));
   StartWorker({}, "1");
   ASSERT_TRUE(WaitForPoints('a', 4));
-  const std::string mark = "runner has pid ";
-  const std::string errors = Errors();
-  ASSERT_NE(errors.find(mark), std::string::npos);
-  const pid_t runner = std::stoi(errors.substr(errors.find(mark) + mark.size()));
+  const pid_t runner = RunnerPid();
   ASSERT_EQ(kill(runner, 0), 0);
   kill(workers_.back(), SIGKILL);
   EXPECT_EQ(Wait(), 128 + SIGKILL);
-  EXPECT_TRUE(coordinator_.WaitFor(kLimit, [&] {
-    std::ifstream stat("/proc/" + std::to_string(runner) + "/stat");
-    std::string pid, name, state;
-    return !(stat >> pid >> name >> state) || state == "Z";
-  })) << "it leaves when its descriptor 3 closes";
+  EXPECT_TRUE(coordinator_.WaitFor(kLimit, [&] { return HasEnded(runner); }));
   const int64_t before = coordinator_.syncs().back().incarnation();
   // A clock that is set back must not make the new start look older.
   std::ofstream(folder_ + "/w/incarnation") << before + 1'000'000'000;
@@ -265,6 +272,56 @@ TEST_F(WorkerTest, WorkerThatWasKilledLeavesNoRunnerAndStartsCleanAsANewIncarnat
   EXPECT_EQ(coordinator_.syncs().back().incarnation(), before + 1'000'000'001);
   EXPECT_TRUE(coordinator_.syncs().back().live().empty());
   EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/w/attempts"));
+}
+
+TEST_F(WorkerTest, RunnerThatIsWedgedDoesNotOutliveItsAgent) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9012));
+  StartWorker({}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  const pid_t runner = RunnerPid();
+  ASSERT_FALSE(HasEnded(runner));
+  kill(workers_.back(), SIGKILL);
+  Wait();
+  EXPECT_TRUE(coordinator_.WaitFor(absl::Seconds(5), [&] { return HasEnded(runner); }))
+      << "it dies with its parent";
+}
+
+TEST_F(WorkerTest, ResultThatWasReadyWhenTheAgentWasKilledIsHandedInByTheNextStart) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 1, 20));
+  StartWorker({}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  coordinator_.Stop();
+  const std::string job(64, 'a');
+  const std::string result = folder_ + "/w/attempts/" + job + "-1/result";
+  ASSERT_TRUE(coordinator_.WaitFor(kLimit, [&] { return std::filesystem::exists(result); }));
+  ASSERT_TRUE(coordinator_.finished().empty());
+  kill(workers_.back(), SIGKILL);
+  Wait();
+  coordinator_.Start();
+  StartWorker({}, "1");
+  ASSERT_TRUE(WaitForFinished(1));
+  const v1::FinishedAttempt finished = coordinator_.finished()[0];
+  ASSERT_TRUE(finished.has_result()) << finished.DebugString();
+  EXPECT_EQ(finished.result().metric_points(), 40);
+  ASSERT_EQ(coordinator_.points(job).size(), 40u);
+  EXPECT_FALSE(coordinator_.artifact(finished.result().weights().sha256()).empty());
+  EXPECT_GT(finished.device_s(), 0.1) << "as the first start measured it";
+  ASSERT_TRUE(coordinator_.WaitFor(kLimit, [&] { return !coordinator_.log(job).empty(); }));
+  const std::string log = coordinator_.log(job);
+  EXPECT_EQ(log.find("fake runner: job"), log.rfind("fake runner: job")) << "it ran once";
+  EXPECT_TRUE(coordinator_.WaitFor(
+      kLimit, [&] { return std::filesystem::is_empty(folder_ + "/w/attempts"); }));
+}
+
+TEST_F(WorkerTest, CurveUpToAFailureArrivesBeforeTheFailure) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9003, 20));
+  StartWorker({}, "1");
+  ASSERT_TRUE(WaitForFinished(1));
+  EXPECT_EQ(coordinator_.finished()[0].failure().cause(), v1::FAILURE_CAUSE_NUMERIC);
+  EXPECT_EQ(coordinator_.points(std::string(64, 'a')).size(), 4u) << "with the NaN";
 }
 
 TEST_F(WorkerTest, SecondWorkerOnTheSameFolderIsRefused) {

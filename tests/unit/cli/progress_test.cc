@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <sstream>
 
 namespace retort {
@@ -58,6 +59,24 @@ TEST(ProgressDisplay, WritesAPlainLinePerChangeWhenPiped) {
   EXPECT_THAT(err.str(), HasSubstr("3/10 done"));
   EXPECT_THAT(err.str(), Not(HasSubstr("\x1b")));
   EXPECT_EQ(out.str(), "");
+}
+
+TEST(ProgressDisplay, SaysOnceAndAtOnceThatTheCoordinatorIsAwayAndIsBack) {
+  std::ostringstream out, err;
+  const Terminal terminal{out, err};
+  const absl::Time start = absl::UnixEpoch();
+  ProgressDisplay display(terminal);
+  SweepProgress progress = Progress(1, 1, 8);
+  display.Show(progress, start);
+  for (int s = 2; s < 60; ++s) {
+    progress.away = absl::Seconds(s);
+    display.Show(progress, start + absl::Seconds(s));
+  }
+  progress.away = absl::ZeroDuration();
+  display.Show(progress, start + absl::Milliseconds(59100));
+  const std::string said = err.str();
+  EXPECT_THAT(said, HasSubstr("coordinator away for 2 s\n"));
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 3) << said;
 }
 
 TEST(ProgressDisplay, RedrawsOneLineOnATerminalAndTakesItAwayAtTheEnd) {
