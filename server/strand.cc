@@ -79,6 +79,7 @@ void Strand::Run(std::vector<Item> items, const Now& now) {
     for (const Item& item : items) Reply(item.token, closed);
     return;
   }
+  HoldLeases(now);
   Batch batch;
   // What came in goes first: a Sync that waited while we stood still renews its leases before they
   // are looked at.
@@ -103,6 +104,18 @@ void Strand::DecideOn(const Item& item, const Now& now, Batch& batch) {
   state_.Apply(*decision);
   ++decisions_;
   batch.steps.push_back({item.token, *std::move(decision)});
+}
+
+// While nothing can be saved leases do not age: a Sync that would write something is refused
+// together with its renewal, and its worker is well.
+void Strand::HoldLeases(const Now& now) {
+  if (failures_ > 0) {
+    core::Decision hold;
+    hold.at = now.monotonic;
+    hold.effects.push_back(core::LeasesExtended{now.monotonic - held_until_});
+    state_.Apply(hold);
+  }
+  held_until_ = now.monotonic;
 }
 
 void Strand::WakeUp(const Now& now, Batch& batch) {

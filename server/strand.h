@@ -83,6 +83,7 @@ class Strand {
 
   void Admit(std::vector<Item>& items);
   void DecideOn(const Item& item, const Now& now, Batch& batch);
+  void HoldLeases(const Now& now);
   void WakeUp(const Now& now, Batch& batch);
   // False if the outcome is not known: then nothing more is said of the batch.
   bool Commit(const std::vector<Item>& items, Batch& batch, const Now& now);
@@ -102,6 +103,7 @@ class Strand {
   int failures_ = 0;     // commits, or tries to open the store, in a row that failed
   absl::Duration load_at_ = -absl::InfiniteDuration();         // while not serving
   absl::Duration no_wake_before_ = -absl::InfiniteDuration();  // timers wait after a failed commit
+  absl::Duration held_until_ = absl::ZeroDuration();           // leases, while commits fail
   uint64_t commits_ = 0;
   uint64_t decisions_ = 0;
 };

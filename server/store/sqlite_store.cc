@@ -44,6 +44,13 @@ absl::StatusOr<Connection> OpenWriter(const std::string& path, const SqliteOptio
   return db;
 }
 
+// Damage named by its file, with what helps.
+absl::Status NameDamage(const absl::Status& status, const std::string& path) {
+  if (!absl::IsDataLoss(status)) return status;
+  return absl::DataLossError(
+      absl::StrCat(path, " is damaged; restore a backup (", MessageOf(status), ")"));
+}
+
 // The first sign of damage: SQLite reads the schema, and every table's first page.
 absl::Status CheckReadable(const Connection& db) {
   return db.QueryInt("SELECT count(*) FROM sqlite_schema").status();
@@ -122,9 +129,11 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder
   RETORT_RETURN_IF_ERROR(RefuseNetworkFilesystem(folder, options.filesystem_magic));
   RETORT_ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(folder));
   const std::string path = folder + "/retort.db";
-  RETORT_ASSIGN_OR_RETURN(Connection db, OpenWriter(path, options));
-  RETORT_RETURN_IF_ERROR(CheckReadable(db));
-  RETORT_RETURN_IF_ERROR(Migrate(db, path));
+  auto opened = OpenWriter(path, options);
+  if (!opened.ok()) return NameDamage(opened.status(), path);
+  Connection db = *std::move(opened);
+  RETORT_RETURN_IF_ERROR(NameDamage(CheckReadable(db), path));
+  RETORT_RETURN_IF_ERROR(NameDamage(Migrate(db, path), path));
   RETORT_RETURN_IF_ERROR(SyncFolder(folder));
   return std::unique_ptr<Store>(new SqliteStore(path, options, std::move(lock), std::move(db)));
 }

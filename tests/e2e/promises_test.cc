@@ -118,30 +118,32 @@ TEST_F(PromiseTest, WorkerThatSleptBeyondItsLeaseIsRefusedAndOneResultCounts) {
   ASSERT_TRUE(Eventually(absl::Seconds(30), [&] { return Running(sweep) == 1; }));
   const std::string job =
       cluster_.Json({"query", "SELECT job FROM jobs WHERE state = 'running'"})[0]["job"];
+  const std::string of_job = " WHERE job = '" + job + "'";
   // The agent alone sleeps: its runner trains to the end meanwhile, and all it says waits.
   sleeper->Signal(SIGSTOP);
-  auto other = cluster_.StartWorker("other", 1, 1);
-  WaitForSuccess(sweep);
-  const auto before = cluster_.Json({"job", "show", job});
-  const auto series = cluster_.Json(
-      {"query", absl::StrCat("SELECT series, step, value, unix_ms FROM metrics WHERE job = '", job,
-                             "' ORDER BY 1, 2")});
-  EXPECT_EQ(Number(absl::StrCat("SELECT attempt AS n FROM results WHERE job = '", job, "'")), 2);
+  ASSERT_TRUE(Eventually(absl::Seconds(20), [&] {
+    return Number("SELECT count(*) AS n FROM attempts" + of_job + " AND failure = 'LOST'") == 1;
+  }));
+  // It comes back while another worker is in the middle of the second attempt.
+  auto other = cluster_.StartWorker("other", 2, 400);
+  ASSERT_TRUE(Eventually(absl::Seconds(20), [&] {
+    return Number("SELECT count(*) AS n FROM attempts" + of_job +
+                  " AND attempt = 2 AND start_ms IS NOT NULL") == 1;
+  }));
   sleeper->Signal(SIGCONT);
-  // It reports, is told to forget, and takes other work.
   ASSERT_TRUE(Eventually(absl::Seconds(20), [&] {
     return absl::StrContains(ReadFile(cluster_.folder() + "/sleeper.err").value_or(""),
-                             "is not wanted any more");
+                             job.substr(0, 12) + "/1 is not wanted any more");
   }));
-  EXPECT_TRUE(Eventually(absl::Seconds(20), [&] {
-    return std::filesystem::is_empty(cluster_.folder() + "/sleeper/attempts");
-  }));
-  EXPECT_EQ(Number(absl::StrCat("SELECT attempt AS n FROM results WHERE job = '", job, "'")), 2);
-  EXPECT_EQ(Number(absl::StrCat("SELECT count(*) AS n FROM attempts WHERE job = '", job, "'")), 2);
-  EXPECT_EQ(series, cluster_.Json({"query", absl::StrCat("SELECT series, step, value, unix_ms FROM "
-                                                         "metrics WHERE job = '",
-                                                         job, "' ORDER BY 1, 2")}))
-      << "not a point of the older attempt came in, which differ in their times";
+  WaitForSuccess(sweep);
+  EXPECT_EQ(Number("SELECT attempt AS n FROM results" + of_job), 2);
+  EXPECT_EQ(Number("SELECT count(*) AS n FROM attempts" + of_job), 2);
+  EXPECT_EQ(Number("SELECT count(*) AS n FROM metrics" + of_job), 20);
+  EXPECT_EQ(Number("SELECT count(*) AS n FROM metrics" + of_job +
+                   " AND unix_ms < (SELECT start_ms FROM attempts a WHERE a.job = metrics.job AND "
+                   "a.attempt = 2)"),
+            0)
+      << "not a point of the older attempt came in";
   ExpectSound({sleeper.get(), other.get()});
 }
 
@@ -280,6 +282,39 @@ TEST_F(PromiseTest, InterruptAtBadMomentsExits130AndLeavesNothingHalfDone) {
   Pause(absl::Milliseconds(500));
   away.Signal(SIGINT);
   EXPECT_EQ(away.Wait(absl::Seconds(5)).value_or(-1), 130);
+}
+
+TEST_F(PromiseTest, LocalOutlivesItsCoordinatorAndItsWorkerAndGoesOnAfterAnInterrupt) {
+  const std::string file = cluster_.Write("local.yaml", SweepOf(1, 15, "local"));
+  const std::vector<std::string> command = {
+      "retort", "local", file, "--folder", cluster_.folder() + "/local", "--slots", "2"};
+  const std::map<std::string, std::string> environment = {
+      {"RETORT_RUNNER", std::string(RETORT_BINARY_DIR) + "/bin/retort-fake-runner"},
+      {"RETORT_FAKE_EPOCH_MS", "100"}};
+  const auto said = [&] { return ReadFile(cluster_.folder() + "/local.err").value_or(""); };
+  {
+    Process local(command, cluster_.folder(), "local", environment);
+    for (const char* program : {"retort-server", "retort-worker"}) {
+      pid_t pid = 0;
+      ASSERT_TRUE(Eventually(absl::Seconds(30), [&] {
+        for (const ProcessInfo& info : ListProcesses()) {
+          if (info.parent == local.pid() && info.name == program) pid = info.pid;
+        }
+        return pid != 0 && absl::StrContains(said(), "running");
+      })) << said();
+      kill(pid, SIGKILL);
+      ASSERT_TRUE(Eventually(absl::Seconds(10), [&] {
+        return absl::StrContains(said(), program == std::string("retort-server")
+                                             ? "the coordinator died"
+                                             : "the worker 0 died");
+      })) << said();
+    }
+    local.Signal(SIGINT);
+    EXPECT_EQ(local.Wait(absl::Seconds(40)).value_or(-1), 130) << said();
+    EXPECT_THAT(said(), HasSubstr("nothing is lost, and the same command goes on"));
+  }
+  Process again(command, cluster_.folder(), "local", environment);
+  EXPECT_EQ(again.Wait(absl::Seconds(60)).value_or(-1), 0) << said();
 }
 
 }  // namespace

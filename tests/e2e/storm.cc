@@ -19,6 +19,8 @@ constexpr absl::Duration kTick = absl::Milliseconds(10);
 // A worker that is asked to go drains, waits for its runners and tells the coordinator, which may
 // be away.
 constexpr absl::Duration kGoPatience = absl::Seconds(40);
+// One that has just been started knows no signals yet, and dies of them.
+constexpr absl::Duration kInfancy = absl::Seconds(3);
 constexpr char kDrainTimeout[] = "500ms";
 
 }  // namespace
@@ -40,11 +42,13 @@ void Storm::Begin() {
   cluster_.set_lease(absl::FormatDuration(options_.lease));
   cluster_.FixAddress();
   cluster_.StartServer();
+  members_[0].started = WallNow();
   for (size_t i = 1; i < members_.size(); ++i) Start(members_[i]);
 }
 
 void Storm::Start(Member& member) {
   member.down = member.frozen = member.leaving = false;
+  member.started = WallNow();
   if (member.id.empty()) {
     cluster_.LaunchServer();
   } else {
@@ -118,6 +122,7 @@ void Storm::Tend() {
 
 void Storm::End() {
   Calm();
+  Pause(kInfancy);
   for (size_t i = 1; i < members_.size(); ++i) members_[i].worker->Signal(SIGTERM);
   for (size_t i = 1; i < members_.size(); ++i) {
     EXPECT_EQ(members_[i].worker->Wait(kGoPatience).value_or(-1), 0) << members_[i].id;
@@ -191,7 +196,7 @@ void Storm::Freeze(Member& member, absl::Duration time) {
 }
 
 void Storm::AskToGo(Member& member) {
-  if (!IsUp(member)) return;
+  if (!IsUp(member) || WallNow() < member.started + kInfancy) return;
   Note(member.id.empty() ? "SIGTERM coordinator" : "SIGTERM agent", member.id);
   process(member).Signal(SIGTERM);
   member.leaving = true;

@@ -56,6 +56,7 @@ class Storm {
     bool frozen = false;   // to be continued
     bool leaving = false;  // was asked to go
     absl::Time due;        // when that happens; when it must be gone
+    absl::Time started;
   };
 
   void Start(Member& member);

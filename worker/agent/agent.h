@@ -188,8 +188,9 @@ class Agent {
   absl::Duration next_sync_ = -absl::InfiniteDuration();
   absl::Duration lease_ = absl::Seconds(60);
   bool operator_drain_ = false;
-  bool careful_ = false;  // a report was refused: one finished attempt at a time
-  bool no_room_ = false;  // when the last request was made
+  bool careful_ = false;       // a report was refused: one finished attempt at a time
+  bool no_room_ = false;       // when the last request was made, and not yet over
+  bool said_no_room_ = false;  // as far as the log goes
   absl::Duration no_room_until_ = -absl::InfiniteDuration();  // the disk was full
   absl::Duration first_sync_by_ = absl::InfiniteDuration();   // points of failed attempts go first
 

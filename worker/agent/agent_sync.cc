@@ -24,6 +24,8 @@ constexpr absl::Duration kLogPatienceLeaving = absl::Seconds(3);
 constexpr absl::Duration kLastWord = absl::Seconds(1);
 // How long points that found no room wait before they are tried again without an acknowledgement.
 constexpr absl::Duration kSpillRetry = absl::Seconds(1);
+// While the disk is full, until it is looked at again.
+constexpr absl::Duration kNoRoomCheck = absl::Seconds(1);
 // How long the first Sync waits for points of attempts that failed before this start.
 constexpr absl::Duration kFirstSyncPatience = absl::Seconds(2);
 
@@ -76,9 +78,10 @@ bool Agent::IsReported(const Attempt& attempt) {
 
 void Agent::SendSync(Now now) {
   ++number_;
-  const bool had_room = !no_room_;
-  no_room_ = now.monotonic < no_room_until_ || !spool_.HasRoom();
-  if (had_room && no_room_) spdlog::error("no space left on the disk: takes no jobs for now");
+  if (!spool_.HasRoom()) no_room_until_ = std::max(no_room_until_, now.monotonic + kNoRoomCheck);
+  no_room_ = now.monotonic < no_room_until_;
+  if (no_room_ && !said_no_room_) spdlog::error("no space left on the disk: takes no jobs for now");
+  said_no_room_ = no_room_;
   in_flight_ = number_;
   news_ = false;
   sent_at_ = now.monotonic;
@@ -349,6 +352,10 @@ void Agent::Tick(Now now) {
   PumpLogs(now);
   CheckDeadlines(now);
   if (done_ || WaitsBeforeFirstSync(now)) return;
+  if (no_room_ && now.monotonic >= no_room_until_) {
+    no_room_ = false;
+    news_ = true;
+  }
   // News interrupt a parked request: the newer one answers it. After errors they wait too.
   const bool away = sync_failures_ > 0;
   const bool due = in_flight_ == 0 && now.monotonic >= next_sync_;
@@ -358,6 +365,7 @@ void Agent::Tick(Now now) {
 absl::Duration Agent::NextWake() const {
   absl::Duration wake = in_flight_ == 0 ? next_sync_ : absl::InfiniteDuration();
   if (number_ == 0) wake = first_sync_by_;
+  if (no_room_) wake = std::min(wake, no_room_until_);
   wake = std::min({wake, preempted_ ? absl::InfiniteDuration() : preempt_at_, leave_by_});
   if (leaving_ && attempts_.empty()) wake = std::min(wake, sent_at_ + kLastWord);
   for (const SlotState& slot : slots_) wake = std::min(wake, slot.kill);

@@ -182,6 +182,32 @@ TEST_F(CoordinatorTest, FullDiskLetsNoLeaseRunOut) {
   EXPECT_EQ(memory_->reader().Job(reply->grants[0].id.job.hex())->attempt(), 1);
 }
 
+TEST_F(CoordinatorTest, FullDiskLetsNoLeaseRunOutThoughEveryRenewalIsRefused) {
+  ASSERT_TRUE(Create(NewUuid()).ok());
+  auto reply = Sync(Hello(1, 1));
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  ASSERT_EQ(reply->grants.size(), 1u);
+  core::Sync live = Hello(2, 0);
+  live.live = {{reply->grants[0].id, true, 0}};
+  ASSERT_TRUE(Sync(live).ok());
+  store_.Fail(Outcome::kNotDone, 1'000'000);
+  const absl::Time begin = absl::Now();
+  while (absl::Now() - begin < absl::Milliseconds(1500)) {
+    ++live.number;
+    live.version = absl::StrCat("changes ", live.number);  // something to write down
+    EXPECT_TRUE(absl::IsResourceExhausted(Sync(live).status()));
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  store_.Fail(Outcome::kNotDone, 0);
+  absl::SleepFor(absl::Milliseconds(300));  // for timers to fire
+  ++live.number;
+  auto renewed = Sync(live);
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_TRUE(renewed->stop.empty());
+  EXPECT_EQ(memory_->reader().Job(reply->grants[0].id.job.hex())->attempt(), 1);
+  EXPECT_TRUE(CheckState().ok()) << CheckState();
+}
+
 TEST_F(CoordinatorTest, RenewalInAFailedBatchGoesThrough) {
   ASSERT_TRUE(Create(NewUuid()).ok());
   auto reply = Sync(Hello(1, 1));
