@@ -9,6 +9,7 @@
 #include <future>
 #include <mutex>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/files.h"
 #include "common/status.h"
