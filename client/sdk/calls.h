@@ -38,7 +38,9 @@ absl::Status Repeat(const ClientOptions& options, const std::string& address,
   for (int failures = 0;; ++failures) {
     const grpc::Status status = attempt();
     if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return FromGrpc(status, address);
-    const absl::Duration delay = BackoffDelay(failures, absl::Uniform<double>(random, 0, 1));
+    // At most a second, or a coordinator that comes and goes is missed when it is there.
+    const absl::Duration delay = BackoffDelay(failures, absl::Uniform<double>(random, 0, 1),
+                                              absl::Milliseconds(100), absl::Seconds(1));
     if (absl::Now() + delay > give_up) return FromGrpc(status, address);
     absl::SleepFor(delay);
   }

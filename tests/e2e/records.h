@@ -15,6 +15,8 @@ struct Records {
   std::map<std::string, std::string> results;  // job -> every column, as text
   std::map<std::string, std::string> series;   // job and series -> all `step=value`
   std::map<std::string, std::string> latest;   // job and series -> the last of them
+
+  friend bool operator==(const Records&, const Records&) = default;
 };
 
 // Reads the database of a coordinator that does not run.
