@@ -272,8 +272,9 @@ TEST_F(LedgerTest, ChildrenOfARunnerThatIsGoneAreEndedToo) {
   const auto process = StartPair(ledger.mark());
   ledger.Add(process->pid());
   absl::SleepFor(absl::Milliseconds(200));
-  ASSERT_EQ(kill(process->pid(), SIGKILL), 0);  // alone
-  EXPECT_EQ(EndLeftovers(), 1);
+  ASSERT_EQ(kill(process->pid(), SIGKILL), 0);  // alone; it may still be dying
+  EXPECT_GE(EndLeftovers(), 1);
+  EXPECT_EQ(EndLeftovers(), 0);
 }
 
 TEST_F(LedgerTest, StrangerWithTheNumberOfARunnerIsLeftAlone) {
