@@ -161,7 +161,7 @@ int Serve(const Flags& flags, const Settings& settings, int signals) {
   if (const absl::Status started = coordinator.Start(); !started.ok())
     return Fail(kCannotStart, MessageOf(started));
   Upkeep upkeep(flags.folder, **artifacts, clock);
-  Services services(coordinator, (*store)->reader(), **artifacts, logs, flags.max_jobs);
+  Services services(coordinator, (*store)->reader(), **artifacts, logs, upkeep, flags.max_jobs);
   auto server = RpcServer::Start(settings.address, services.all());
   if (!server.ok()) return Fail(kCannotStart, MessageOf(server.status()));
   (*server)->SetServing();

@@ -77,9 +77,8 @@ void WakeDecision::Expire(absl::Duration stall) {
   }
 }
 
-// A request's choice must not depend on what it changed before, so chores wait while one goes on:
-// each of its parts takes all that a Wake may look at. The next one begins when there are no
-// chores.
+// A request's choice must not depend on what it changed before: while one goes on, chores wait; the
+// next one begins when there are none.
 void WakeDecision::DoRequests() {
   for (const auto& [time_ms, id] : state_.job_requests()) {
     const RequestAnswer& answer = *state_.FindRequest(id);
@@ -90,6 +89,9 @@ void WakeDecision::DoRequests() {
 }
 
 void WakeDecision::DoChores() {
+  for (const auto& [time_ms, id] : state_.job_requests()) {
+    if (state_.FindRequest(id)->next > 0) return;
+  }
   for (const auto& [chore, from] : state_.chores()) {
     if (left_ <= 0) return;
     const auto& [teacher, sweep] = chore;

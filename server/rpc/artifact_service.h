@@ -7,19 +7,27 @@
 
 #include "retort/v1/artifact_service.grpc.pb.h"
 #include "server/artifacts/artifact_store.h"
-#include "server/rpc/thread_pool.h"
+#include "server/rpc/gate.h"
+#include "server/rpc/lane.h"
+#include "server/rpc/limits.h"
 
 namespace retort {
 
-// Threads: any. Files are touched on the pool only.
+// What the service needs. All outlive it.
+struct ArtifactParts {
+  ArtifactStore& artifacts;
+  Lane& lane;  // files are touched on it only
+  Gate& uploads;
+  Gate& downloads;
+  const RpcLimits& limits;
+  // Told, on the lane, of an artifact that was asked for and is missing or was found damaged.
+  std::function<void(const ArtifactHash&)> lost;
+};
+
+// Threads: any.
 class ArtifactService final : public v1::ArtifactService::CallbackService {
  public:
-  // Told, on the pool, of an artifact that was asked for and is missing or was found damaged.
-  using Lost = std::function<void(const ArtifactHash&)>;
-
-  // The store and the pool outlive the service.
-  ArtifactService(ArtifactStore& artifacts, ThreadPool& pool, Lost lost)
-      : artifacts_(artifacts), pool_(pool), lost_(std::move(lost)) {}
+  explicit ArtifactService(ArtifactParts parts) : parts_(std::move(parts)) {}
 
   grpc::ServerUnaryReactor* Missing(grpc::CallbackServerContext* context,
                                     const v1::MissingRequest* request,
@@ -35,9 +43,7 @@ class ArtifactService final : public v1::ArtifactService::CallbackService {
       grpc::CallbackServerContext* context, const v1::DownloadRequest* request) override;
 
  private:
-  ArtifactStore& artifacts_;
-  ThreadPool& pool_;
-  const Lost lost_;
+  const ArtifactParts parts_;
 };
 
 }  // namespace retort

@@ -61,10 +61,9 @@ absl::Status CheckSeries(const std::string& field, const std::string& series) {
   return Bad(field, series, "1 to 64 of [a-z0-9_.]");
 }
 
-absl::StatusOr<core::FinishedReport> ToFinished(const v1::FinishedAttempt& message,
-                                                const std::string& field) {
-  core::FinishedReport report;
-  RETORT_ASSIGN_OR_RETURN(report.id, ToAttemptName(message.id(), field + ".id"));
+// How the attempt ended; its id is there already.
+absl::Status ReadOutcome(const v1::FinishedAttempt& message, const std::string& field,
+                         core::FinishedReport& report) {
   report.device_s = message.device_s();
   if (!std::isfinite(report.device_s) || report.device_s < 0) {
     return Bad(field + ".device_s", absl::StrCat(report.device_s),
@@ -82,7 +81,7 @@ absl::StatusOr<core::FinishedReport> ToFinished(const v1::FinishedAttempt& messa
       return Bad(field + ".result.evaluations", "empty", "one per evaluation set");
     report.weights.size_bytes = result.weights().size_bytes();
     report.result = std::make_shared<const v1::JobResult>(result);
-    return report;
+    return absl::OkStatus();
   }
   if (!message.has_failure()) return Bad(field + ".outcome", "unset", "a result or a failure");
   RETORT_RETURN_IF_ERROR(CheckRange(field + ".failure.cause", message.failure().cause(),
@@ -95,7 +94,54 @@ absl::StatusOr<core::FinishedReport> ToFinished(const v1::FinishedAttempt& messa
          (message.failure().message()[end] & 0xC0) == 0x80)
     --end;
   report.message = message.failure().message().substr(0, end);
-  return report;
+  return absl::OkStatus();
+}
+
+void ReadLive(const v1::SyncRequest& request, core::Sync& sync, v1::SyncResponse* answer,
+              std::vector<absl::Status>* refused) {
+  for (int i = 0; i < request.live_size(); ++i) {
+    const v1::LiveAttempt& live = request.live(i);
+    const std::string field = absl::StrCat("live[", i, "]");
+    const auto id = ToAttemptName(live.id(), field + ".id");
+    if (!id.ok()) {
+      refused->push_back(id.status());
+      if (live.id().job().size() <= kMaxTextBytes) *answer->add_stop() = live.id();
+      continue;
+    }
+    // The attempt is there all the same: it must not be taken for lost.
+    const absl::Status epochs =
+        CheckRange(field + ".epochs_done", live.epochs_done(), 0, INT32_MAX);
+    if (!epochs.ok()) refused->push_back(epochs);
+    const absl::Status slot = CheckRange(field + ".slot", live.slot(), 0, kMaxSlots);
+    if (!slot.ok()) refused->push_back(slot);
+    sync.live.push_back({*id, live.running(), std::max(0, live.epochs_done()),
+                         std::clamp(live.slot(), 0, kMaxSlots)});
+  }
+}
+
+void ReadFinished(const v1::SyncRequest& request, core::Sync& sync, v1::SyncResponse* answer,
+                  std::vector<absl::Status>* refused) {
+  for (int i = 0; i < request.finished_size(); ++i) {
+    const v1::FinishedAttempt& finished = request.finished(i);
+    const std::string field = absl::StrCat("finished[", i, "]");
+    const auto id = ToAttemptName(finished.id(), field + ".id");
+    if (!id.ok()) {
+      refused->push_back(id.status());
+      if (finished.id().job().size() <= kMaxTextBytes) *answer->add_acknowledged() = finished.id();
+      continue;
+    }
+    core::FinishedReport report;
+    report.id = *id;
+    const absl::Status outcome = ReadOutcome(finished, field, report);
+    if (!outcome.ok()) {
+      refused->push_back(outcome);
+      report = {};
+      report.id = *id;
+      report.cause = core::FailureCause::kInvalid;
+      report.message = absl::StrCat("what the worker reported was refused: ", MessageOf(outcome));
+    }
+    sync.finished.push_back(std::move(report));
+  }
 }
 
 absl::Status CheckSyncSizes(const v1::SyncRequest& request) {
@@ -140,7 +186,8 @@ absl::StatusOr<core::AttemptName> ToAttemptName(const v1::AttemptId& id, const s
   return core::AttemptName{*job, id.attempt()};
 }
 
-absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request) {
+absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request, v1::SyncResponse* answer,
+                                  std::vector<absl::Status>* refused) {
   RETORT_RETURN_IF_ERROR(CheckSyncSizes(request));
   core::Sync sync;
   sync.worker = request.worker();
@@ -158,28 +205,24 @@ absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request) {
     RETORT_RETURN_IF_ERROR(CheckRange(field + ".memory_bytes", slot.memory_bytes(), 0, INT64_MAX));
     sync.slots.push_back({slot.index(), slot.device(), slot.memory_bytes()});
   }
-  for (int i = 0; i < request.live_size(); ++i) {
-    const v1::LiveAttempt& live = request.live(i);
-    const std::string field = absl::StrCat("live[", i, "]");
-    RETORT_ASSIGN_OR_RETURN(const core::AttemptName id, ToAttemptName(live.id(), field + ".id"));
-    RETORT_RETURN_IF_ERROR(CheckRange(field + ".epochs_done", live.epochs_done(), 0, INT32_MAX));
-    RETORT_RETURN_IF_ERROR(CheckRange(field + ".slot", live.slot(), 0, kMaxSlots));
-    sync.live.push_back({id, live.running(), live.epochs_done(), live.slot()});
-  }
-  for (int i = 0; i < request.finished_size(); ++i) {
-    RETORT_ASSIGN_OR_RETURN(core::FinishedReport report,
-                            ToFinished(request.finished(i), absl::StrCat("finished[", i, "]")));
-    sync.finished.push_back(std::move(report));
-  }
+  ReadLive(request, sync, answer, refused);
+  ReadFinished(request, sync, answer, refused);
   for (int i = 0; i < request.free_slots_size(); ++i) {
-    RETORT_RETURN_IF_ERROR(CheckRange(absl::StrCat("free_slots[", i, "]"), request.free_slots(i), 0,
-                                      request.slots_size() - 1));
-    sync.free_slots.push_back(request.free_slots(i));
+    const absl::Status slot = CheckRange(absl::StrCat("free_slots[", i, "]"), request.free_slots(i),
+                                         0, request.slots_size() - 1);
+    if (slot.ok()) {
+      sync.free_slots.push_back(request.free_slots(i));
+    } else {
+      refused->push_back(slot);
+    }
   }
   for (int i = 0; i < request.cached_size(); ++i) {
-    RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash,
-                            ToHash(request.cached(i), absl::StrCat("cached[", i, "]")));
-    sync.cached.push_back(hash);
+    const auto hash = ToHash(request.cached(i), absl::StrCat("cached[", i, "]"));
+    if (hash.ok()) {
+      sync.cached.push_back(*hash);
+    } else {
+      refused->push_back(hash.status());
+    }
   }
   return sync;
 }
@@ -280,6 +323,9 @@ absl::StatusOr<std::vector<core::JobState>> ToJobStates(
                                       v1::JOB_STATE_BLOCKED, v1::JOB_STATE_CANCELLED));
     result.push_back(static_cast<core::JobState>(states[i]));
   }
+  // Each once and in order: a reader keeps a prepared statement for each list that it is asked for.
+  std::sort(result.begin(), result.end());
+  result.erase(std::unique(result.begin(), result.end()), result.end());
   return result;
 }
 

@@ -25,8 +25,12 @@ absl::Status CheckRequestId(const std::string& request_id);
 // A positive attempt of a job.
 absl::StatusOr<core::AttemptName> ToAttemptName(const v1::AttemptId& id, const std::string& field);
 
-// Of workers. `weights_held` of finished attempts is left false.
-absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request);
+// Of workers. `weights_held` of finished attempts is left false. An error is about what the worker
+// says of itself. Malformed reports are no error: `refused` says what is wrong with them, an
+// attempt that can be told has failed with INVALID, and the ids of those that cannot are added to
+// `answer` as they were sent (acknowledged, or to be stopped), so that nobody reports them again.
+absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request, v1::SyncResponse* answer,
+                                  std::vector<absl::Status>* refused);
 absl::StatusOr<core::Metrics> ToMetrics(v1::MetricBatch&& batch);
 absl::StatusOr<core::AttemptName> CheckLogChunk(const v1::LogChunk& chunk);
 

@@ -2,6 +2,7 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
@@ -15,6 +16,9 @@ namespace retort {
 namespace {
 
 constexpr int kMaxConcurrentStreams = 1000;  // of a connection
+constexpr int kHandshakeMs = 10'000;
+constexpr int kIdleMs = 600'000;                       // without a call
+constexpr size_t kTransportBytes = size_t{512} << 20;  // of messages on their way
 
 // Health and reflection are switched on for all servers of the process, once.
 void EnableStandardServices() {
@@ -35,6 +39,13 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
+  // Connections that never say anything sensible, or anything at all, do not stay.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
+  // Beyond it the transport takes no more bytes in, and gives up connections.
+  grpc::ResourceQuota quota("retort");
+  quota.Resize(kTransportBytes);
+  builder.SetResourceQuota(quota);
   // A second server on the port is an error, not a sharing of its calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }

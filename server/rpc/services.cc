@@ -3,12 +3,41 @@
 namespace retort {
 
 Services::Services(Coordinator& coordinator, const store::Reader& reader, ArtifactStore& artifacts,
-                   LogStore& logs, int64_t max_jobs)
-    : workers_({coordinator, reader, artifacts, logs, worker_pool_}),
-      artifacts_(artifacts, file_pool_,
-                 [&coordinator](const ArtifactHash& hash) {
-                   coordinator.Post(core::ArtifactLost{hash}, nullptr);
-                 }),
-      sweeps_({coordinator, reader, artifacts, logs, read_pool_, query_pool_, max_jobs}) {}
+                   LogStore& logs, Upkeep& upkeep, int64_t max_jobs, const RpcLimits& limits)
+    : limits_(limits),
+      workers_({.coordinator = coordinator,
+                .reader = reader,
+                .artifacts = artifacts,
+                .logs = logs,
+                .pool = worker_pool_,
+                .files = files_,
+                .syncs = syncs_,
+                .metric_streams = metric_streams_,
+                .log_streams = log_streams_}),
+      artifacts_({.artifacts = artifacts,
+                  .lane = files_,
+                  .uploads = uploads_,
+                  .downloads = downloads_,
+                  .limits = limits_,
+                  .lost =
+                      [&coordinator](const ArtifactHash& hash) {
+                        coordinator.Post(core::ArtifactLost{hash}, nullptr);
+                      }}),
+      sweeps_({.coordinator = coordinator,
+               .reader = reader,
+               .artifacts = artifacts,
+               .logs = logs,
+               .reads = reads_,
+               .queries = queries_,
+               .mutations = mutations_,
+               .watches = watches_,
+               .tails = tails_,
+               .limits = limits_,
+               .max_jobs = max_jobs}),
+      admin_({.coordinator = coordinator,
+              .upkeep = upkeep,
+              .pool = task_pool_,
+              .tasks = tasks_,
+              .limits = limits_}) {}
 
 }  // namespace retort

@@ -1,4 +1,5 @@
-// All services of the coordinator, with the threads they work on.
+// All services of the coordinator, with the threads they work on and the bounds of what they take
+// on.
 #ifndef RETORT_SERVER_RPC_SERVICES_H_
 #define RETORT_SERVER_RPC_SERVICES_H_
 
@@ -10,11 +11,16 @@
 #include "server/artifacts/artifact_store.h"
 #include "server/artifacts/log_store.h"
 #include "server/coordinator.h"
+#include "server/rpc/admin_service.h"
 #include "server/rpc/artifact_service.h"
+#include "server/rpc/gate.h"
+#include "server/rpc/lane.h"
+#include "server/rpc/limits.h"
 #include "server/rpc/sweep_service.h"
 #include "server/rpc/thread_pool.h"
 #include "server/rpc/worker_service.h"
 #include "server/store/store.h"
+#include "server/upkeep/upkeep.h"
 
 namespace retort {
 
@@ -22,19 +28,32 @@ namespace retort {
 class Services {
  public:
   Services(Coordinator& coordinator, const store::Reader& reader, ArtifactStore& artifacts,
-           LogStore& logs, int64_t max_jobs);
+           LogStore& logs, Upkeep& upkeep, int64_t max_jobs, const RpcLimits& limits = {});
 
-  std::vector<grpc::Service*> all() { return {&workers_, &artifacts_, &sweeps_}; }
+  std::vector<grpc::Service*> all() { return {&workers_, &artifacts_, &sweeps_, &admin_}; }
 
  private:
-  // Apart, so that slow disks and slow readers of queries do not keep workers waiting.
+  const RpcLimits limits_;
+  Gate syncs_{"syncs", limits_.syncs};
+  Gate metric_streams_{"streams of metrics", limits_.metric_streams};
+  Gate log_streams_{"streams of logs", limits_.log_streams};
+  Gate uploads_{"uploads", limits_.uploads};
+  Gate downloads_{"downloads", limits_.downloads};
+  Gate mutations_{"changes", limits_.mutations};
+  Gate watches_{"watches", limits_.watches};
+  Gate tails_{"log tails", limits_.tails};
+  Gate tasks_{"tasks of upkeep", limits_.tasks};
+  // Apart, so that slow disks and slow readers of queries keep no worker waiting. That of workers
+  // is bounded by the gates above.
   ThreadPool worker_pool_{2};
-  ThreadPool file_pool_{4};
-  ThreadPool read_pool_{4};
-  ThreadPool query_pool_{2};
+  Lane files_{"transfers", limits_.files};
+  Lane reads_{"reads", limits_.reads};
+  Lane queries_{"queries", limits_.queries};
+  ThreadPool task_pool_{2};
   WorkerService workers_;
   ArtifactService artifacts_;
   SweepService sweeps_;
+  AdminService admin_;
 };
 
 }  // namespace retort

@@ -11,7 +11,9 @@
 #include "common/names.h"
 #include "common/status.h"
 #include "server/core/expand.h"
+#include "server/core/requests.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/dataset_check.h"
 #include "server/rpc/page_token.h"
 #include "server/rpc/rpc_status.h"
 #include "server/rpc/sweep_streams.h"
@@ -24,6 +26,7 @@ constexpr int kMostFullJobs = 100;  // results are large, and a page is one mess
 constexpr int kMostSeries = 256;
 constexpr int kMostPoints = 100'000;  // of a series
 constexpr int kDefaultPoints = 1000;
+constexpr size_t kRoomAroundSpec = 1024;  // of a CreateSweepRequest
 
 // The integer key in a page token; unset for the first page.
 absl::StatusOr<std::optional<int64_t>> AfterKey(const std::string& token,
@@ -50,6 +53,53 @@ int64_t CountKnown(const core::State& state, const std::vector<JobId>& ids) {
 
 }  // namespace
 
+grpc::ServerUnaryReactor* SweepService::Read(Context* context,
+                                             const google::protobuf::Message& request,
+                                             std::function<absl::Status()> work) {
+  return AnswerOn(context, parts_.reads, request, parts_.limits.read_request_bytes,
+                  std::move(work));
+}
+
+// -------------------------------------------------------------------------------------------
+// changes
+
+std::optional<SweepService::Change> SweepService::Admit(Context* context,
+                                                        const google::protobuf::Message& request,
+                                                        size_t most_bytes, Unary* reactor) {
+  const std::string caller = CallerOf(*context);
+  absl::Status status = CheckRequestBytes(request, most_bytes);
+  if (status.ok()) {
+    auto ticket = parts_.mutations.Enter(caller);
+    if (ticket.ok()) {
+      return Change{reactor, caller, std::make_shared<Gate::Ticket>(*std::move(ticket))};
+    }
+    status = ticket.status();
+  }
+  reactor->Finish(ToGrpc(status));
+  return std::nullopt;
+}
+
+template <typename Input>
+grpc::ServerUnaryReactor* SweepService::PostChange(
+    Context* context, const google::protobuf::Message& request, const absl::StatusOr<Input>& input,
+    std::function<absl::Status(const Answer&)> then) {
+  Unary* reactor = context->DefaultReactor();
+  const auto change = Admit(context, request, parts_.limits.change_request_bytes, reactor);
+  if (!change) return reactor;
+  if (!input.ok()) {
+    reactor->Finish(ToGrpc(input.status()));
+    return reactor;
+  }
+  parts_.coordinator.Post(
+      *input, [this, change = *change, then = std::move(then)](absl::StatusOr<Answer> answer) {
+        if (!answer.ok()) return change.reactor->Finish(ToGrpc(answer.status()));
+        parts_.reads.Continue(change.caller, [change, then, answer = *std::move(answer)] {
+          change.reactor->Finish(ToGrpc(then(answer)));
+        });
+      });
+  return reactor;
+}
+
 // -------------------------------------------------------------------------------------------
 // sweeps
 
@@ -57,20 +107,25 @@ grpc::ServerUnaryReactor* SweepService::CreateSweep(Context* context,
                                                     const v1::CreateSweepRequest* request,
                                                     v1::CreateSweepResponse* response) {
   Unary* reactor = context->DefaultReactor();
-  parts_.pool.Post([this, request, response, reactor] {
-    absl::Status status = CheckSweepSpec(request->spec());
+  const auto change = Admit(context, *request, kMaxSpecBytes + kRoomAroundSpec, reactor);
+  if (!change) return reactor;
+  // Telling what a million jobs would be takes seconds: it must not keep reads waiting.
+  Lane& lane = request->validate_only() ? parts_.queries : parts_.reads;
+  lane.Continue(change->caller, [this, context, request, response, change = *change] {
+    absl::Status status = IsOver(*context) ? absl::CancelledError("the caller has gone")
+                                           : CheckSweepSpec(request->spec());
     if (status.ok() && !request->validate_only()) status = CheckRequestId(request->request_id());
-    if (!status.ok()) return reactor->Finish(ToGrpc(status));
-    request->validate_only() ? Validate(*request, response, reactor)
-                             : Create(*request, response, reactor);
+    if (!status.ok()) return change.reactor->Finish(ToGrpc(status));
+    request->validate_only() ? Validate(*request, response, change)
+                             : Create(*request, response, change);
   });
   return reactor;
 }
 
 void SweepService::Validate(const v1::CreateSweepRequest& request,
-                            v1::CreateSweepResponse* response, Unary* reactor) {
+                            v1::CreateSweepResponse* response, const Change& change) {
   auto jobs = core::Expand(request.spec(), {.jobs = parts_.max_jobs});
-  if (!jobs.ok()) return reactor->Finish(ToGrpc(jobs.status()));
+  if (!jobs.ok()) return change.reactor->Finish(ToGrpc(jobs.status()));
   response->set_jobs(static_cast<int64_t>(jobs->size()));
   auto ids = std::make_shared<std::vector<JobId>>();
   for (const core::NewJob& job : *jobs) ids->push_back(job.id);
@@ -78,40 +133,56 @@ void SweepService::Validate(const v1::CreateSweepRequest& request,
       [ids, response](const core::State& state) {
         response->set_known_jobs(CountKnown(state, *ids));
       },
-      [response, reactor](absl::StatusOr<Answer> answer) {
+      [response, change](absl::StatusOr<Answer> answer) {
         response->mutable_sweep()->set_known_jobs(response->known_jobs());
-        reactor->Finish(ToGrpc(answer.status()));
+        change.reactor->Finish(ToGrpc(answer.status()));
       });
 }
 
+// A repeat is answered from what is remembered: its datasets need not be held any more, and nothing
+// is expanded again.
 void SweepService::Create(const v1::CreateSweepRequest& request, v1::CreateSweepResponse* response,
-                          Unary* reactor) {
-  if (const absl::Status status = CheckUploaded(request.spec()); !status.ok())
-    return reactor->Finish(ToGrpc(status));
+                          const Change& change) {
+  using Known = absl::StatusOr<std::optional<core::SweepReply>>;
+  auto known = std::make_shared<Known>(std::nullopt);
+  const std::string arguments = core::HashOfArguments(request.spec());
+  parts_.coordinator.Inspect(
+      [&request, known, arguments](const core::State& state) {
+        *known = core::FindCreatedSweep(state, request.request_id(), arguments);
+      },
+      [this, &request, response, change, known](absl::StatusOr<Answer> answer) {
+        if (!answer.ok()) return change.reactor->Finish(ToGrpc(answer.status()));
+        if (!known->ok()) return change.reactor->Finish(ToGrpc(known->status()));
+        parts_.reads.Continue(change.caller, [this, &request, response, change, known] {
+          known->value().has_value() ? AnswerCreated(*known->value(), response, change)
+                                     : CreateNew(request, response, change);
+        });
+      });
+}
+
+void SweepService::CreateNew(const v1::CreateSweepRequest& request,
+                             v1::CreateSweepResponse* response, const Change& change) {
+  const absl::Status held = CheckDatasets(parts_.artifacts, request.spec());
+  if (!held.ok()) return change.reactor->Finish(ToGrpc(held));
   parts_.coordinator.CreateSweep(
       request.request_id(), std::make_shared<const v1::SweepSpec>(request.spec()),
-      [this, response, reactor](absl::StatusOr<Answer> answer) {
-        if (!answer.ok()) return reactor->Finish(ToGrpc(answer.status()));
-        parts_.pool.Post(
-            [this, response, reactor, reply = std::get<core::SweepReply>(*std::move(answer))] {
-              response->set_jobs(reply.jobs);
-              response->set_known_jobs(reply.known);
-              const absl::Status status = ReadSweep(reply.name, response->mutable_sweep());
-              response->mutable_sweep()->clear_spec();
-              reactor->Finish(ToGrpc(status));
+      [this, response, change](absl::StatusOr<Answer> answer) {
+        if (!answer.ok()) return change.reactor->Finish(ToGrpc(answer.status()));
+        parts_.reads.Continue(
+            change.caller,
+            [this, response, change, reply = std::get<core::SweepReply>(*std::move(answer))] {
+              AnswerCreated(reply, response, change);
             });
       });
 }
 
-absl::Status SweepService::CheckUploaded(const v1::SweepSpec& spec) const {
-  for (const v1::NamedDataset& dataset : spec.datasets()) {
-    RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash,
-                            ArtifactHash::FromHex(dataset.info().sha256()));
-    if (parts_.artifacts.Has(hash)) continue;
-    return absl::FailedPreconditionError(absl::StrCat("spec.datasets: dataset '", dataset.name(),
-                                                      "' (", hash.hex(), ") was not uploaded"));
-  }
-  return absl::OkStatus();
+void SweepService::AnswerCreated(const core::SweepReply& reply, v1::CreateSweepResponse* response,
+                                 const Change& change) {
+  response->set_jobs(reply.jobs);
+  response->set_known_jobs(reply.known);
+  const absl::Status status = ReadSweep(reply.name, response->mutable_sweep());
+  response->mutable_sweep()->clear_spec();
+  change.reactor->Finish(ToGrpc(status));
 }
 
 absl::Status SweepService::ReadSweep(const std::string& name, v1::Sweep* sweep) const {
@@ -123,7 +194,7 @@ absl::Status SweepService::ReadSweep(const std::string& name, v1::Sweep* sweep) 
 grpc::ServerUnaryReactor* SweepService::GetSweep(Context* context,
                                                  const v1::GetSweepRequest* request,
                                                  v1::Sweep* response) {
-  return AnswerOn(context, parts_.pool, [this, request, response]() -> absl::Status {
+  return Read(context, *request, [this, request, response]() -> absl::Status {
     RETORT_ASSIGN_OR_RETURN(const std::string name, ParseSweepName(request->name()));
     return ReadSweep(name, response);
   });
@@ -132,7 +203,7 @@ grpc::ServerUnaryReactor* SweepService::GetSweep(Context* context,
 grpc::ServerUnaryReactor* SweepService::ListSweeps(Context* context,
                                                    const v1::ListSweepsRequest* request,
                                                    v1::ListSweepsResponse* response) {
-  return AnswerOn(context, parts_.pool, [this, request, response]() -> absl::Status {
+  return Read(context, *request, [this, request, response]() -> absl::Status {
     constexpr char kArguments[] = "sweeps";
     RETORT_ASSIGN_OR_RETURN(const int32_t size, PageSize(request->page_size()));
     RETORT_ASSIGN_OR_RETURN(const auto after, AfterKey(request->page_token(), kArguments));
@@ -169,34 +240,17 @@ grpc::ServerUnaryReactor* SweepService::ChangeSweep(Context* context,
                                                     const v1::ChangeSweepRequest& request,
                                                     core::ChangeSweep::What what,
                                                     v1::Sweep* response) {
-  Unary* reactor = context->DefaultReactor();
-  auto change = ToChangeSweep(request, what);
-  if (!change.ok()) {
-    reactor->Finish(ToGrpc(change.status()));
-    return reactor;
-  }
-  PostChange(*std::move(change), reactor, [this, response](const Answer& answer) {
-    const absl::Status status = ReadSweep(std::get<core::SweepReply>(answer).name, response);
-    response->clear_spec();
-    return status;
-  });
-  return reactor;
+  return PostChange(
+      context, request, ToChangeSweep(request, what), [this, response](const Answer& answer) {
+        const absl::Status status = ReadSweep(std::get<core::SweepReply>(answer).name, response);
+        response->clear_spec();
+        return status;
+      });
 }
 
-void SweepService::PostChange(core::Input input, Unary* reactor,
-                              std::function<absl::Status(const Answer&)> then) {
-  parts_.coordinator.Post(std::move(input),
-                          [this, reactor, then = std::move(then)](absl::StatusOr<Answer> answer) {
-                            if (!answer.ok()) return reactor->Finish(ToGrpc(answer.status()));
-                            parts_.pool.Post([reactor, then, answer = *std::move(answer)] {
-                              reactor->Finish(ToGrpc(then(answer)));
-                            });
-                          });
-}
-
-grpc::ServerWriteReactor<v1::Sweep>* SweepService::WatchSweep(Context*,
+grpc::ServerWriteReactor<v1::Sweep>* SweepService::WatchSweep(Context* context,
                                                               const v1::GetSweepRequest* request) {
-  return StartWatch(parts_, *request);
+  return StartWatch(context, parts_, *request);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -205,7 +259,7 @@ grpc::ServerWriteReactor<v1::Sweep>* SweepService::WatchSweep(Context*,
 grpc::ServerUnaryReactor* SweepService::ListJobs(Context* context,
                                                  const v1::ListJobsRequest* request,
                                                  v1::ListJobsResponse* response) {
-  return AnswerOn(context, parts_.pool, [this, request, response]() -> absl::Status {
+  return Read(context, *request, [this, request, response]() -> absl::Status {
     store::JobFilter filter;
     if (!request->sweep().empty()) {
       RETORT_ASSIGN_OR_RETURN(filter.sweep, ParseSweepName(request->sweep()));
@@ -230,7 +284,7 @@ grpc::ServerUnaryReactor* SweepService::ListJobs(Context* context,
 
 grpc::ServerUnaryReactor* SweepService::GetJob(Context* context, const v1::GetJobRequest* request,
                                                v1::Job* response) {
-  return AnswerOn(context, parts_.pool, [this, request, response]() -> absl::Status {
+  return Read(context, *request, [this, request, response]() -> absl::Status {
     RETORT_ASSIGN_OR_RETURN(const std::string prefix, ParseJobPrefix(request->name()));
     RETORT_ASSIGN_OR_RETURN(*response, parts_.reader.Job(prefix));
     AddProgress(*parts_.coordinator.progress(), response);
@@ -254,29 +308,23 @@ grpc::ServerUnaryReactor* SweepService::ChangeJobs(Context* context,
                                                    const v1::ChangeJobsRequest& request,
                                                    core::ChangeJobs::What what,
                                                    v1::ChangeJobsResponse* response) {
-  Unary* reactor = context->DefaultReactor();
-  auto change = ToChangeJobs(request, what);
-  if (!change.ok()) {
-    reactor->Finish(ToGrpc(change.status()));
-    return reactor;
-  }
-  PostChange(*std::move(change), reactor, [response](const Answer& answer) {
-    const auto& reply = std::get<core::JobsReply>(answer);
-    if (reply.pending) {
-      return absl::UnavailableError(
-          absl::StrCat("a large sweep is gone through a part at a time, ", reply.changed,
-                       " jobs changed so far; it goes on by itself, ask again for the number"));
-    }
-    response->set_changed(reply.changed);
-    return absl::OkStatus();
-  });
-  return reactor;
+  return PostChange(
+      context, request, ToChangeJobs(request, what), [response](const Answer& answer) {
+        const auto& reply = std::get<core::JobsReply>(answer);
+        if (reply.pending) {
+          return absl::UnavailableError(
+              absl::StrCat("a large sweep is gone through a part at a time, ", reply.changed,
+                           " jobs changed so far; it goes on by itself, ask again for the number"));
+        }
+        response->set_changed(reply.changed);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* SweepService::ReadMetrics(Context* context,
                                                     const v1::ReadMetricsRequest* request,
                                                     v1::ReadMetricsResponse* response) {
-  return AnswerOn(context, parts_.pool, [this, request, response]() -> absl::Status {
+  return Read(context, *request, [this, request, response]() -> absl::Status {
     RETORT_ASSIGN_OR_RETURN(const JobId job, ParseJobName(request->job()));
     const int most = request->max_points() == 0 ? kDefaultPoints : request->max_points();
     if (most < 2 || most > kMostPoints) {
@@ -296,8 +344,8 @@ grpc::ServerUnaryReactor* SweepService::ReadMetrics(Context* context,
 }
 
 grpc::ServerWriteReactor<v1::TailLogsResponse>* SweepService::TailLogs(
-    Context*, const v1::TailLogsRequest* request) {
-  return StartTail(parts_, *request);
+    Context* context, const v1::TailLogsRequest* request) {
+  return StartTail(context, parts_, *request);
 }
 
 // ------------------------------------------------------------------------------------------
@@ -306,7 +354,7 @@ grpc::ServerWriteReactor<v1::TailLogsResponse>* SweepService::TailLogs(
 grpc::ServerUnaryReactor* SweepService::ListWorkers(Context* context,
                                                     const v1::ListWorkersRequest* request,
                                                     v1::ListWorkersResponse* response) {
-  return AnswerOn(context, parts_.pool, [this, request, response]() -> absl::Status {
+  return Read(context, *request, [this, request, response]() -> absl::Status {
     constexpr char kArguments[] = "workers";
     RETORT_ASSIGN_OR_RETURN(const int32_t size, PageSize(request->page_size()));
     RETORT_ASSIGN_OR_RETURN(const std::string after,
@@ -338,19 +386,14 @@ grpc::ServerUnaryReactor* SweepService::ChangeWorker(Context* context,
                                                      const v1::ChangeWorkerRequest& request,
                                                      core::ChangeWorker::What what,
                                                      v1::Worker* response) {
-  Unary* reactor = context->DefaultReactor();
-  auto change = ToChangeWorker(request, what);
-  if (!change.ok()) {
-    reactor->Finish(ToGrpc(change.status()));
-    return reactor;
-  }
-  PostChange(*std::move(change), reactor, [this, response](const Answer& answer) -> absl::Status {
-    RETORT_ASSIGN_OR_RETURN(*response,
-                            parts_.reader.Worker(std::get<core::WorkerReply>(answer).name));
-    AddProgress(*parts_.coordinator.progress(), response);
-    return absl::OkStatus();
-  });
-  return reactor;
+  return PostChange(context, request, ToChangeWorker(request, what),
+                    [this, response](const Answer& answer) -> absl::Status {
+                      RETORT_ASSIGN_OR_RETURN(
+                          *response,
+                          parts_.reader.Worker(std::get<core::WorkerReply>(answer).name));
+                      AddProgress(*parts_.coordinator.progress(), response);
+                      return absl::OkStatus();
+                    });
 }
 
 grpc::ServerWriteReactor<v1::QueryResponse>* SweepService::Query(Context* context,

@@ -5,13 +5,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "retort/v1/sweep_service.grpc.pb.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/artifacts/log_store.h"
 #include "server/coordinator.h"
-#include "server/rpc/thread_pool.h"
+#include "server/rpc/gate.h"
+#include "server/rpc/lane.h"
+#include "server/rpc/limits.h"
 #include "server/store/store.h"
 
 namespace retort {
@@ -22,9 +25,13 @@ struct ClientParts {
   const store::Reader& reader;
   const ArtifactStore& artifacts;
   const LogStore& logs;
-  ThreadPool& pool;
-  ThreadPool& query_pool;  // of its own: a query may wait long for who reads its rows
-  int64_t max_jobs;        // of a sweep
+  Lane& reads;
+  Lane& queries;  // of its own: a query may wait long for who reads its rows
+  Gate& mutations;
+  Gate& watches;
+  Gate& tails;
+  const RpcLimits& limits;
+  int64_t max_jobs;  // of a sweep
 };
 
 // Threads: any.
@@ -52,6 +59,8 @@ class SweepService final : public v1::SweepService::CallbackService {
   Unary* ListJobs(Context* context, const v1::ListJobsRequest* request,
                   v1::ListJobsResponse* response) override;
   Unary* GetJob(Context* context, const v1::GetJobRequest* request, v1::Job* response) override;
+  Unary* ExplainJob(Context* context, const v1::ExplainJobRequest* request,
+                    v1::Explanation* response) override;
   Unary* RetryJobs(Context* context, const v1::ChangeJobsRequest* request,
                    v1::ChangeJobsResponse* response) override;
   Unary* CancelJobs(Context* context, const v1::ChangeJobsRequest* request,
@@ -70,23 +79,41 @@ class SweepService final : public v1::SweepService::CallbackService {
                                                      const v1::QueryRequest* request) override;
 
  private:
+  // A mutation on its way: its caller's right to ask for one, and where it is answered.
+  struct Change {
+    Unary* reactor;
+    std::string caller;
+    std::shared_ptr<Gate::Ticket> ticket;
+  };
+  // Lets a mutation in. Nothing if it was refused, and its call finished.
+  std::optional<Change> Admit(Context* context, const google::protobuf::Message& request,
+                              size_t most_bytes, Unary* reactor);
+  // Posts what `convert` makes of a request and, once it is durable, finishes with what `then`
+  // makes of the answer on the lane.
+  template <typename Input>
+  Unary* PostChange(Context* context, const google::protobuf::Message& request,
+                    const absl::StatusOr<Input>& input,
+                    std::function<absl::Status(const Answer&)> then);
+
+  Unary* Read(Context* context, const google::protobuf::Message& request,
+              std::function<absl::Status()> work);
   Unary* ChangeSweep(Context* context, const v1::ChangeSweepRequest& request,
                      core::ChangeSweep::What what, v1::Sweep* response);
   Unary* ChangeJobs(Context* context, const v1::ChangeJobsRequest& request,
                     core::ChangeJobs::What what, v1::ChangeJobsResponse* response);
   Unary* ChangeWorker(Context* context, const v1::ChangeWorkerRequest& request,
                       core::ChangeWorker::What what, v1::Worker* response);
-  // Posts a change and, once it is durable, finishes with what `then` makes of the answer on the
-  // pool.
-  void PostChange(core::Input input, Unary* reactor,
-                  std::function<absl::Status(const Answer&)> then);
 
   absl::Status ReadSweep(const std::string& name, v1::Sweep* sweep) const;
-  absl::Status CheckUploaded(const v1::SweepSpec& spec) const;
   void Validate(const v1::CreateSweepRequest& request, v1::CreateSweepResponse* response,
-                Unary* reactor);
+                const Change& change);
   void Create(const v1::CreateSweepRequest& request, v1::CreateSweepResponse* response,
-              Unary* reactor);
+              const Change& change);
+  // Of a request that is not known.
+  void CreateNew(const v1::CreateSweepRequest& request, v1::CreateSweepResponse* response,
+                 const Change& change);
+  void AnswerCreated(const core::SweepReply& reply, v1::CreateSweepResponse* response,
+                     const Change& change);
 
   const ClientParts parts_;
 };

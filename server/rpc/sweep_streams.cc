@@ -16,6 +16,8 @@
 #include "common/status.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/rpc_status.h"
+#include "server/rpc/stall_guard.h"
+#include "server/rpc/unary.h"
 
 namespace retort {
 namespace {
@@ -32,26 +34,43 @@ constexpr int kRowsInMessage = 500;
 constexpr size_t kBytesInMessage = size_t{1} << 20;
 
 // A stream that looks again from time to time. Exactly one thing is under way at any moment: work
-// on the pool, a write, or the alarm; each starts the next or finishes the call, so that nothing
-// needs a lock. A cancelled call is noticed by the next look.
+// on the lane, a write, or the alarm; each starts the next or finishes the call, so that nothing
+// needs a lock. A cancelled call is noticed by the next look. Nothing is gathered for a caller that
+// does not read, and after a while it is dropped.
 template <typename Response>
 class PollingReactor : public grpc::ServerWriteReactor<Response> {
  public:
-  explicit PollingReactor(const ClientParts& parts) : parts_(parts) {}
+  PollingReactor(grpc::CallbackServerContext* context, const ClientParts& parts)
+      : parts_(parts), caller_(CallerOf(*context)), guard_(context, parts.limits.patience) {}
 
   void OnCancel() override { cancelled_ = true; }
   void OnWriteDone(bool ok) override {
+    guard_.End();
     if (!ok) return this->Finish(grpc::Status::CANCELLED);
-    Work();
+    AfterWrite();
   }
   void OnDone() override { delete this; }
 
  protected:
-  // Runs on the pool; ends in exactly one of Finish, StartWrite and Later.
+  // Runs on the lane; ends in exactly one of Finish, Send and Later.
   virtual void Look() = 0;
+  // Ends in exactly one of Finish, Later and Work.
+  virtual void AfterWrite() { Work(); }
 
+  // Begins, if there is room for one more.
+  void Begin(Gate& gate) {
+    auto ticket = gate.Enter(caller_);
+    if (!ticket.ok()) return this->Finish(ToGrpc(ticket.status()));
+    ticket_ = *std::move(ticket);
+    Work();
+  }
   void Work() {
-    parts_.pool.Post([this] { cancelled_ ? this->Finish(grpc::Status::CANCELLED) : Look(); });
+    parts_.reads.Continue(caller_,
+                          [this] { cancelled_ ? this->Finish(grpc::Status::CANCELLED) : Look(); });
+  }
+  void Send(const Response* response) {
+    guard_.Begin();
+    this->StartWrite(response);
   }
   void Later(absl::Duration delay) {
     alarm_.Set(absl::ToChronoTime(absl::Now() + delay), [this](bool) { Work(); });
@@ -60,6 +79,9 @@ class PollingReactor : public grpc::ServerWriteReactor<Response> {
   const ClientParts& parts_;
 
  private:
+  const std::string caller_;
+  Gate::Ticket ticket_;
+  StallGuard guard_;
   std::atomic<bool> cancelled_{false};
   grpc::Alarm alarm_;
 };
@@ -68,9 +90,10 @@ class PollingReactor : public grpc::ServerWriteReactor<Response> {
 
 class WatchReactor final : public PollingReactor<v1::Sweep> {
  public:
-  WatchReactor(const ClientParts& parts, const v1::GetSweepRequest& request)
-      : PollingReactor(parts), request_(request) {
-    Work();
+  WatchReactor(grpc::CallbackServerContext* context, const ClientParts& parts,
+               const v1::GetSweepRequest& request)
+      : PollingReactor(context, parts), request_(request) {
+    Begin(parts.watches);
   }
 
  private:
@@ -85,13 +108,10 @@ class WatchReactor final : public PollingReactor<v1::Sweep> {
     over_ = sweep->state() == v1::SWEEP_STATE_DONE || sweep->state() == v1::SWEEP_STATE_CANCELLED;
     sweep_ = *std::move(sweep);
     sent_ = true;
-    StartWrite(&sweep_);
+    Send(&sweep_);
   }
 
-  void OnWriteDone(bool ok) override {
-    if (!ok) return Finish(grpc::Status::CANCELLED);
-    over_ ? Finish(grpc::Status::OK) : Later(kWatchPeriod);
-  }
+  void AfterWrite() override { over_ ? Finish(grpc::Status::OK) : Later(kWatchPeriod); }
 
   absl::StatusOr<v1::Sweep> Read() const {
     RETORT_ASSIGN_OR_RETURN(const std::string name, ParseSweepName(request_.name()));
@@ -117,14 +137,15 @@ class WatchReactor final : public PollingReactor<v1::Sweep> {
 
 class TailReactor final : public PollingReactor<v1::TailLogsResponse> {
  public:
-  TailReactor(const ClientParts& parts, const v1::TailLogsRequest& request)
-      : PollingReactor(parts), request_(request) {
-    Work();
+  TailReactor(grpc::CallbackServerContext* context, const ClientParts& parts,
+              const v1::TailLogsRequest& request)
+      : PollingReactor(context, parts), request_(request) {
+    Begin(parts.tails);
   }
 
  private:
   void Look() override {
-    const absl::Status status = attempt_ == 0 ? Begin() : absl::OkStatus();
+    const absl::Status status = attempt_ == 0 ? FindAttempt() : absl::OkStatus();
     if (!status.ok()) return Finish(ToGrpc(status));
     if (attempt_ == 0)
       return request_.follow() ? Later(kTailPeriod) : Finish(grpc::Status::OK);  // it never ran
@@ -135,11 +156,11 @@ class TailReactor final : public PollingReactor<v1::TailLogsResponse> {
     piece_.set_offset(offset_);
     offset_ += static_cast<int64_t>(data->size());
     piece_.set_data(*std::move(data));
-    StartWrite(&piece_);
+    Send(&piece_);
   }
 
   // Finds out which attempt is meant and where to begin.
-  absl::Status Begin() {
+  absl::Status FindAttempt() {
     if (request_.attempt() < 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("attempt: ", request_.attempt(), "; must not be negative"));
@@ -177,14 +198,18 @@ class TailReactor final : public PollingReactor<v1::TailLogsResponse> {
 
 // ------------------------------------------------------------------------------------------- query
 
-// Runs on a thread of the query pool from begin to end, which waits while a message is being
+// Runs on a thread of the lane of queries from begin to end, which waits while a message is being
 // written.
 class QueryReactor final : public grpc::ServerWriteReactor<v1::QueryResponse> {
  public:
   QueryReactor(grpc::CallbackServerContext* context, const ClientParts& parts,
                const v1::QueryRequest& request)
       : context_(context), parts_(parts), request_(request) {
-    parts_.query_pool.Post([this] { Finish(ToGrpc(Run())); });
+    // One that waited until nobody asked any more is not run.
+    const absl::Status posted = parts_.queries.Post(CallerOf(*context), [this] {
+      Finish(IsOver(*context_) ? grpc::Status::CANCELLED : ToGrpc(Run()));
+    });
+    if (!posted.ok()) Finish(ToGrpc(posted));
   }
 
   void OnCancel() override {
@@ -292,14 +317,16 @@ class QueryReactor final : public grpc::ServerWriteReactor<v1::QueryResponse> {
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::Sweep>* StartWatch(const ClientParts& parts,
+grpc::ServerWriteReactor<v1::Sweep>* StartWatch(grpc::CallbackServerContext* context,
+                                                const ClientParts& parts,
                                                 const v1::GetSweepRequest& request) {
-  return new WatchReactor(parts, request);
+  return new WatchReactor(context, parts, request);
 }
 
-grpc::ServerWriteReactor<v1::TailLogsResponse>* StartTail(const ClientParts& parts,
+grpc::ServerWriteReactor<v1::TailLogsResponse>* StartTail(grpc::CallbackServerContext* context,
+                                                          const ClientParts& parts,
                                                           const v1::TailLogsRequest& request) {
-  return new TailReactor(parts, request);
+  return new TailReactor(context, parts, request);
 }
 
 grpc::ServerWriteReactor<v1::QueryResponse>* StartQuery(grpc::CallbackServerContext* context,

@@ -10,9 +10,11 @@
 namespace retort {
 
 // Each reactor deletes itself when its call is done. `parts` outlives them.
-grpc::ServerWriteReactor<v1::Sweep>* StartWatch(const ClientParts& parts,
+grpc::ServerWriteReactor<v1::Sweep>* StartWatch(grpc::CallbackServerContext* context,
+                                                const ClientParts& parts,
                                                 const v1::GetSweepRequest& request);
-grpc::ServerWriteReactor<v1::TailLogsResponse>* StartTail(const ClientParts& parts,
+grpc::ServerWriteReactor<v1::TailLogsResponse>* StartTail(grpc::CallbackServerContext* context,
+                                                          const ClientParts& parts,
                                                           const v1::TailLogsRequest& request);
 grpc::ServerWriteReactor<v1::QueryResponse>* StartQuery(grpc::CallbackServerContext* context,
                                                         const ClientParts& parts,

@@ -11,9 +11,12 @@
 #include "common/status.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/rpc_status.h"
+#include "server/rpc/unary.h"
 
 namespace retort {
 namespace {
+
+constexpr size_t kMostCallerBytes = 64;
 
 // A Sync on its way: converted on the pool, held back in the coordinator, its leases filled in on
 // the pool.
@@ -21,18 +24,32 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
  public:
   SyncReactor(const WorkerParts& parts, const v1::SyncRequest* request, v1::SyncResponse* response)
       : parts_(parts), request_(request), response_(response), worker_(request->worker()) {
+    // Of the worker, not of its connection: a worker may have many.
+    auto ticket = parts_.syncs.Enter(worker_.substr(0, kMostCallerBytes));
+    if (!ticket.ok()) {
+      Finish(ToGrpc(ticket.status()));
+      return;
+    }
+    ticket_ = *std::move(ticket);
     parts_.pool.Post([this] { Begin(); });
   }
 
   void OnCancel() override {
+    cancelled_ = true;
     if (const core::Token token = token_; token != 0) parts_.coordinator.ForgetSync(token, worker_);
   }
   void OnDone() override { delete this; }
 
  private:
   void Begin() {
-    auto sync = ToSync(*request_);
+    if (cancelled_) return Finish(grpc::Status::CANCELLED);
+    std::vector<absl::Status> refused;
+    auto sync = ToSync(*request_, response_, &refused);
     if (!sync.ok()) return Finish(ToGrpc(sync.status()));
+    if (!refused.empty()) {
+      spdlog::warn("sync of {}: {} malformed reports, the first: {}", worker_, refused.size(),
+                   MessageOf(refused.front()));
+    }
     for (core::FinishedReport& report : sync->finished) {
       report.weights_held = report.result != nullptr && parts_.artifacts.Has(report.weights.hash);
     }
@@ -78,6 +95,8 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
   const v1::SyncRequest* const request_;
   v1::SyncResponse* const response_;
   const std::string worker_;
+  Gate::Ticket ticket_;
+  std::atomic<bool> cancelled_{false};
   std::atomic<core::Token> token_{0};
 };
 
@@ -85,7 +104,16 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
 // waits in the transport.
 class MetricsReactor final : public grpc::ServerBidiReactor<v1::MetricBatch, v1::MetricAck> {
  public:
-  explicit MetricsReactor(const WorkerParts& parts) : parts_(parts) { StartRead(&batch_); }
+  MetricsReactor(grpc::CallbackServerContext* context, const WorkerParts& parts)
+      : parts_(parts), caller_(CallerOf(*context)) {
+    auto ticket = parts_.metric_streams.Enter(caller_);
+    if (!ticket.ok()) {
+      Finish(ToGrpc(ticket.status()));
+      return;
+    }
+    ticket_ = *std::move(ticket);
+    StartRead(&batch_);
+  }
 
   void OnReadDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::OK);
@@ -107,6 +135,8 @@ class MetricsReactor final : public grpc::ServerBidiReactor<v1::MetricBatch, v1:
 
  private:
   const WorkerParts& parts_;
+  const std::string caller_;
+  Gate::Ticket ticket_;
   v1::MetricBatch batch_;
   v1::MetricAck ack_;
 };
@@ -114,13 +144,22 @@ class MetricsReactor final : public grpc::ServerBidiReactor<v1::MetricBatch, v1:
 // Like metrics, but written to files. Which attempts exist is asked once for each.
 class LogsReactor final : public grpc::ServerBidiReactor<v1::LogChunk, v1::LogAck> {
  public:
-  explicit LogsReactor(const WorkerParts& parts) : parts_(parts) { StartRead(&chunk_); }
+  LogsReactor(grpc::CallbackServerContext* context, const WorkerParts& parts)
+      : parts_(parts), caller_(CallerOf(*context)) {
+    auto ticket = parts_.log_streams.Enter(caller_);
+    if (!ticket.ok()) {
+      Finish(ToGrpc(ticket.status()));
+      return;
+    }
+    ticket_ = *std::move(ticket);
+    StartRead(&chunk_);
+  }
 
   void OnReadDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::OK);
     auto id = CheckLogChunk(chunk_);
     if (!id.ok()) return Finish(ToGrpc(id.status()));
-    if (*id == known_) return parts_.pool.Post([this] { Store(); });
+    if (*id == known_) return parts_.files.Continue(caller_, [this] { Store(); });
     asked_ = *id;
     parts_.coordinator.Inspect(
         [this](const core::State& state) {
@@ -131,7 +170,7 @@ class LogsReactor final : public grpc::ServerBidiReactor<v1::LogChunk, v1::LogAc
           if (!answer.ok()) return Finish(ToGrpc(answer.status()));
           if (!exists_) return Acknowledge({0, true});
           known_ = asked_;
-          parts_.pool.Post([this] { Store(); });
+          parts_.files.Continue(caller_, [this] { Store(); });
         });
   }
   void OnWriteDone(bool ok) override {
@@ -156,6 +195,8 @@ class LogsReactor final : public grpc::ServerBidiReactor<v1::LogChunk, v1::LogAc
   }
 
   const WorkerParts& parts_;
+  const std::string caller_;
+  Gate::Ticket ticket_;
   v1::LogChunk chunk_;
   v1::LogAck ack_;
   core::AttemptName asked_;
@@ -172,13 +213,13 @@ grpc::ServerUnaryReactor* WorkerService::Sync(grpc::CallbackServerContext*,
 }
 
 grpc::ServerBidiReactor<v1::MetricBatch, v1::MetricAck>* WorkerService::StreamMetrics(
-    grpc::CallbackServerContext*) {
-  return new MetricsReactor(parts_);
+    grpc::CallbackServerContext* context) {
+  return new MetricsReactor(context, parts_);
 }
 
 grpc::ServerBidiReactor<v1::LogChunk, v1::LogAck>* WorkerService::StreamLogs(
-    grpc::CallbackServerContext*) {
-  return new LogsReactor(parts_);
+    grpc::CallbackServerContext* context) {
+  return new LogsReactor(context, parts_);
 }
 
 }  // namespace retort

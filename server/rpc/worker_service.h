@@ -6,6 +6,8 @@
 #include "server/artifacts/artifact_store.h"
 #include "server/artifacts/log_store.h"
 #include "server/coordinator.h"
+#include "server/rpc/gate.h"
+#include "server/rpc/lane.h"
 #include "server/rpc/thread_pool.h"
 #include "server/store/store.h"
 
@@ -17,7 +19,11 @@ struct WorkerParts {
   const store::Reader& reader;
   const ArtifactStore& artifacts;
   LogStore& logs;
-  ThreadPool& pool;
+  ThreadPool& pool;  // of syncs alone
+  Lane& files;       // where logs are written
+  Gate& syncs;
+  Gate& metric_streams;
+  Gate& log_streams;
 };
 
 // Threads: any. A Sync that is held back holds no thread.

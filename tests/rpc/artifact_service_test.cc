@@ -25,7 +25,12 @@ class ArtifactServiceTest : public testing::Test {
     folder_ = testing::TempDir() + "retort-artifact-service-" + NewUuid();
     artifacts_ = *ArtifactStore::Open(folder_);
     service_ = std::make_unique<ArtifactService>(
-        *artifacts_, pool_, [this](const ArtifactHash& hash) { lost_.push_back(hash); });
+        ArtifactParts{.artifacts = *artifacts_,
+                      .lane = lane_,
+                      .uploads = uploads_,
+                      .downloads = downloads_,
+                      .limits = limits_,
+                      .lost = [this](const ArtifactHash& hash) { lost_.push_back(hash); }});
     server_ =
         *RpcServer::Start({.host = "127.0.0.1", .port = 0, .loopback = true}, {service_.get()});
     stub_ = v1::ArtifactService::NewStub(
@@ -86,7 +91,10 @@ class ArtifactServiceTest : public testing::Test {
 
   std::string folder_;
   std::vector<ArtifactHash> lost_;
-  ThreadPool pool_{2};
+  RpcLimits limits_;
+  Gate uploads_{"uploads", limits_.uploads};
+  Gate downloads_{"downloads", limits_.downloads};
+  Lane lane_{"transfers", limits_.files};
   std::unique_ptr<ArtifactStore> artifacts_;
   std::unique_ptr<ArtifactService> service_;
   std::unique_ptr<RpcServer> server_;

@@ -47,6 +47,82 @@ TEST_F(BadInputTest, OfSweeps) {
   EXPECT_TRUE(Jobs("").empty());
 }
 
+TEST_F(BadInputTest, OneBadReportDoesNotHoldUpTheOthers) {
+  ASSERT_TRUE(Create(ScratchSweep("one", 4)).ok());
+  FakeWorker worker(*workers_, "w1");
+  for (int i = 0; i < 4; ++i) worker.request.add_slots()->set_device("cpu");
+  auto granted = worker.Sync(4);
+  ASSERT_TRUE(granted.ok()) << granted.status();
+  ASSERT_EQ(granted->leases_size(), 4);
+  const auto id = [&](int i) { return granted->leases(i).id(); };
+  // A good result, one without evaluations, an outcome that is not set, a failure without a cause,
+  // and two that cannot be told; then what is live and cached.
+  worker.Succeed(id(0), Upload("weights"), 0);
+  *worker.request.add_finished() = worker.request.finished(0);
+  *worker.request.mutable_finished(1)->mutable_id() = id(1);
+  worker.request.mutable_finished(1)->mutable_result()->clear_evaluations();
+  *worker.request.add_finished()->mutable_id() = id(2);
+  v1::FinishedAttempt* unknown = worker.request.add_finished();
+  unknown->mutable_id()->set_job("12");
+  unknown->mutable_failure();
+  v1::LiveAttempt* live = worker.request.add_live();
+  *live->mutable_id() = id(3);
+  live->set_epochs_done(-7);
+  worker.request.add_live()->mutable_id()->set_job("nonsense");
+  worker.request.add_cached("xyz");
+  auto answer = worker.Sync(0);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+
+  std::vector<std::string> acknowledged;
+  for (const auto& attempt : answer->acknowledged()) acknowledged.push_back(attempt.job());
+  EXPECT_THAT(acknowledged,
+              testing::UnorderedElementsAre(id(0).job(), id(1).job(), id(2).job(), "12"))
+      << "nothing is reported again";
+  ASSERT_EQ(answer->stop_size(), 1);
+  EXPECT_EQ(answer->stop(0).job(), "nonsense");
+  EXPECT_EQ(GetJob("jobs/" + id(0).job()).state(), v1::JOB_STATE_SUCCEEDED);
+  for (const int i : {1, 2}) {
+    const v1::Job job = GetJob("jobs/" + id(i).job());
+    EXPECT_EQ(job.state(), v1::JOB_STATE_FAILED);
+    EXPECT_EQ(job.failure().cause(), v1::FAILURE_CAUSE_INVALID);
+    EXPECT_THAT(job.failure().message(), HasSubstr("finished["));
+  }
+  EXPECT_EQ(GetJob("jobs/" + id(3).job()).state(), v1::JOB_STATE_LEASED)
+      << "a number that is wrong does not make a live attempt lost";
+}
+
+TEST_F(BadInputTest, OfDatasetsThatAreNotWhatTheSweepSays) {
+  const v1::SweepSpec good = ScratchSweep("good");
+  const auto refused = [&](const std::function<void(v1::DatasetInfo&)>& spoil,
+                           const std::string& says) {
+    v1::SweepSpec spec = good;
+    spoil(*spec.mutable_datasets(0)->mutable_info());
+    const absl::Status status = Create(spec).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(status.ToString(), HasSubstr("spec.datasets[0].info." + says));
+  };
+  refused([](v1::DatasetInfo& d) { d.set_size_bytes(7); }, "size_bytes: 7; must be 2");
+  refused([](v1::DatasetInfo& d) { d.set_windows(101); }, "windows: 101; must be 100,");
+  refused([](v1::DatasetInfo& d) { d.set_channels(1); }, "channels: 1; must be 2,");
+  refused([](v1::DatasetInfo& d) { d.set_samples(8); }, "samples: 8; must be 256,");
+  refused([](v1::DatasetInfo& d) { d.set_subjects(1, "z"); },
+          "subjects: a, z, c, d; must be a, b, c, d,");
+  refused([](v1::DatasetInfo& d) { d.mutable_subjects()->RemoveLast(); },
+          "subjects: a, b, c; must be a, b, c, d,");
+  for (const std::string& bytes :
+       {std::string("no"), std::string("\xff\xff\xff\xff\xff\xff\xff\x7f"),
+        std::string("\x02\0\0\0\0\0\0\0{}", 10), std::string("\x02\0\0\0\0\0\0\0{]", 10)}) {
+    const std::string hash = Upload(bytes);
+    refused(
+        [&](v1::DatasetInfo& d) {
+          d.set_sha256(hash);
+          d.set_size_bytes(static_cast<int64_t>(bytes.size()));
+        },
+        "sha256: " + hash + "; must be of a dataset");
+  }
+  EXPECT_TRUE(Create(good).ok());
+}
+
 TEST_F(BadInputTest, OfWorkers) {
   const auto refused = [&](const std::function<void(v1::SyncRequest&)>& spoil,
                            const std::string& says) {
@@ -61,28 +137,12 @@ TEST_F(BadInputTest, OfWorkers) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
     EXPECT_THAT(status.error_message(), HasSubstr(says));
   };
-  const std::string job(64, 'a');
   refused([](v1::SyncRequest& r) { r.set_worker("UPPER"); }, "worker: ");
   refused([](v1::SyncRequest& r) { r.set_incarnation(0); }, "incarnation: 0");
   refused([](v1::SyncRequest& r) { r.set_wanted(-1); }, "wanted: -1");
-  refused([](v1::SyncRequest& r) { r.add_cached("xyz"); }, "cached[0]: xyz");
-  refused([](v1::SyncRequest& r) { r.add_live()->mutable_id()->set_job("12"); },
-          "live[0].id.job: 12");
-  refused([&](v1::SyncRequest& r) { r.add_live()->mutable_id()->set_job(job); },
-          "live[0].id.attempt: 0");
-  const auto finished = [&](v1::SyncRequest& r) {
-    v1::FinishedAttempt* attempt = r.add_finished();
-    attempt->mutable_id()->set_job(job);
-    attempt->mutable_id()->set_attempt(1);
-    return attempt;
-  };
-  refused([&](v1::SyncRequest& r) { finished(r); }, "finished[0].outcome: unset");
-  refused([&](v1::SyncRequest& r) { finished(r)->mutable_failure(); },
-          "finished[0].failure.cause: 0");
-  refused([&](v1::SyncRequest& r) { finished(r)->mutable_result(); },
-          "finished[0].result.weights.sha256");
 
   FakeWorker worker(*workers_, "w1");
+  const std::string job(64, 'a');
   v1::AttemptId id;
   id.set_job(job);
   EXPECT_EQ(worker.SendMetrics(id, 0, 1).status().code(), absl::StatusCode::kInvalidArgument);

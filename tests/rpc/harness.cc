@@ -9,12 +9,34 @@
 #include "absl/time/clock.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "common/spec/dataset.h"
 #include "server/store/sqlite_store.h"
 
 namespace retort {
 
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+const std::string& DatasetBytes() {
+  static const std::string& bytes = *new std::string([] {
+    constexpr size_t kWindows = 100, kChannels = 2, kSamples = 256;
+    Dataset dataset;
+    dataset.windows_count = kWindows;
+    dataset.channels_count = kChannels;
+    dataset.samples = kSamples;
+    dataset.windows_WCL.resize(kWindows * kChannels * kSamples);
+    dataset.bpm_W.assign(kWindows, 60);
+    dataset.fft_bpm_WC.assign(kWindows * kChannels, 60);
+    dataset.start_s_W.resize(kWindows);
+    dataset.recording_W.resize(kWindows);
+    for (size_t i = 0; i < kWindows; ++i) dataset.subject_W.push_back(static_cast<int32_t>(i % 4));
+    dataset.subjects = {"a", "b", "c", "d"};
+    dataset.recordings = {"r"};
+    dataset.channels = {"x", "y"};
+    return SerializeDataset(dataset);
+  }());
+  return bytes;
 }
 
 void RpcTest::SetUp() {
@@ -38,13 +60,15 @@ void RpcTest::Start() {
   options.core.lease = kLease;
   coordinator_ = std::make_unique<Coordinator>(*store_, clock_, options);
   ASSERT_TRUE(coordinator_->Start().ok());
+  upkeep_ = std::make_unique<Upkeep>(folder_, *artifacts_, clock_ahead_);
   services_ = std::make_unique<Services>(*coordinator_, store_->reader(), *artifacts_, *logs_,
-                                         options.max_jobs);
+                                         *upkeep_, options.max_jobs, limits_);
   server_ = *RpcServer::Start({.host = "127.0.0.1", .port = 0, .loopback = true}, services_->all());
   channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
   sweeps_ = v1::SweepService::NewStub(channel_);
   workers_ = v1::WorkerService::NewStub(channel_);
   uploads_ = v1::ArtifactService::NewStub(channel_);
+  admin_ = v1::AdminService::NewStub(channel_);
 }
 
 void RpcTest::Stop() {
@@ -52,6 +76,7 @@ void RpcTest::Stop() {
   if (server_ != nullptr) server_->Shutdown(absl::Milliseconds(500));
   server_.reset();
   services_.reset();
+  upkeep_.reset();
   coordinator_.reset();
   store_.reset();
 }
@@ -76,8 +101,8 @@ v1::SweepSpec RpcTest::ScratchSweep(const std::string& name, int students) {
   spec.set_name(name);
   v1::NamedDataset* dataset = spec.add_datasets();
   dataset->set_name("lab");
-  dataset->mutable_info()->set_sha256(Upload("a dataset"));
-  dataset->mutable_info()->set_size_bytes(9);
+  dataset->mutable_info()->set_sha256(Upload(DatasetBytes()));
+  dataset->mutable_info()->set_size_bytes(static_cast<int64_t>(DatasetBytes().size()));
   dataset->mutable_info()->set_windows(100);
   dataset->mutable_info()->set_channels(2);
   dataset->mutable_info()->set_samples(256);

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/clock.h"
+#include "retort/v1/admin_service.grpc.pb.h"
 #include "retort/v1/artifact_service.grpc.pb.h"
 #include "retort/v1/sweep_service.grpc.pb.h"
 #include "retort/v1/worker_service.grpc.pb.h"
@@ -21,12 +22,30 @@
 #include "server/rpc/server.h"
 #include "server/rpc/services.h"
 #include "server/store/store.h"
+#include "server/upkeep/upkeep.h"
 
 namespace retort {
+
+// The bytes of a dataset of 100 windows, 2 channels, 256 samples and the subjects a, b, c, d.
+const std::string& DatasetBytes();
+
+// The system's clock, whose wall time is two hours ahead: what was uploaded now is not pinned any
+// more.
+class ClockAhead : public Clock {
+ public:
+  Now Read() const override {
+    Now now = SystemClock().Read();
+    now.wall += absl::Hours(2);
+    return now;
+  }
+};
 
 class RpcTest : public testing::Test {
  protected:
   static constexpr absl::Duration kLease = absl::Seconds(1);
+
+  // The bounds that the next Start serves with.
+  RpcLimits limits_;
 
   void SetUp() override;
   void TearDown() override;
@@ -54,6 +73,8 @@ class RpcTest : public testing::Test {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ArtifactStore> artifacts_;
   std::unique_ptr<LogStore> logs_;
+  ClockAhead clock_ahead_;
+  std::unique_ptr<Upkeep> upkeep_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<Services> services_;
   std::unique_ptr<RpcServer> server_;
@@ -61,6 +82,7 @@ class RpcTest : public testing::Test {
   std::unique_ptr<v1::SweepService::Stub> sweeps_;
   std::unique_ptr<v1::WorkerService::Stub> workers_;
   std::unique_ptr<v1::ArtifactService::Stub> uploads_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
 };
 
 // What a worker says, without any machine behind it.

@@ -33,7 +33,7 @@ TEST_F(WorkerFlowTest, JobRunsToItsResult) {
   EXPECT_EQ(lease->spec().model().mlp().width(), 8);
   ASSERT_EQ(lease->inputs_size(), 1);
   EXPECT_EQ(lease->inputs(0).sha256(), lease->spec().dataset().sha256());
-  EXPECT_EQ(lease->inputs(0).size_bytes(), 9);
+  EXPECT_EQ(lease->inputs(0).size_bytes(), static_cast<int64_t>(DatasetBytes().size()));
   EXPECT_EQ(JobOf(lease->id()).state(), v1::JOB_STATE_LEASED);
 
   worker.Run(lease->id());
