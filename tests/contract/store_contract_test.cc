@@ -17,6 +17,7 @@
 #include "server/core/state.h"
 #include "server/store/memory_store.h"
 #include "server/store/sqlite_store.h"
+#include "tests/contract/filled.h"
 
 namespace retort::store {
 namespace {
@@ -30,96 +31,6 @@ std::string NewFolder() {
   std::string folder = "/tmp/retort-store-XXXXXX";
   return mkdtemp(folder.data());
 }
-
-// A store that a coordinator filled: teacher t and students a, b of sweep s; t succeeded, a runs.
-class Filled {
- public:
-  explicit Filled(Store& store) : store_(store) {
-    now_.monotonic = absl::Seconds(10);
-    now_.wall = absl::FromUnixSeconds(1'700'000'000);
-    auto spec = std::make_shared<v1::SweepSpec>();
-    spec->set_name("s");
-    spec->set_description("kept whole");
-    Do(BeginSweep{1, "request", spec, 3});
-    auto jobs = std::make_shared<std::vector<NewJob>>();
-    for (const char* name : {"t", "a", "b"}) {
-      NewJob job;
-      job.id = JobId(Sha256Of(name));
-      job.kind = name[0] == 't' ? JobKind::kTeacher : JobKind::kStudent;
-      v1::TrainingSpec training;
-      training.set_seed(name[0]);
-      job.spec = training.SerializeAsString();
-      job.model = "resnet1d-4/4";
-      job.method = name[0] == 't' ? "scratch" : "soft";
-      job.seed = name[0];
-      job.epochs = 10;
-      job.expected_cost = 5;
-      if (name[0] != 't') job.teacher = JobId(Sha256Of("t"));
-      jobs->push_back(job);
-    }
-    Do(SweepChunk{2, {1}, 0, jobs});
-    core::Sync sync;
-    sync.worker = "w";
-    sync.host = "here";
-    sync.incarnation = 1;
-    sync.slots = {{0, "cpu", 1 << 30}};
-    sync.wanted = 1;
-    Do(sync);
-    AddPoints("t", 0, 3);
-    FinishedReport done;
-    done.id = {JobId(Sha256Of("t")), 1};
-    auto result = std::make_shared<v1::JobResult>();
-    auto& overall = *result->add_evaluations()->mutable_overall();
-    overall.set_mae_bpm(4.5);
-    overall.set_pearson_r(std::nan(""));
-    result->mutable_cost()->set_params(1668);
-    done.result = result;
-    done.weights_held = true;
-    done.weights = {ArtifactHash(Sha256Of("weights")), 77};
-    done.device_s = 3;
-    sync.number = 2;
-    sync.finished = {done};
-    Do(sync);
-    sync.number = 3;
-    sync.finished.clear();
-    Do(sync);
-    AddPoints("a", 0, 5);
-  }
-
-  void AddPoints(const char* job, int64_t first, int count) {
-    auto batch = std::make_shared<v1::MetricBatch>();
-    batch->set_first_seq(first);
-    for (int i = 0; i < count; ++i) {
-      auto* point = batch->add_points();
-      point->set_series(i % 2 == 0 ? "train.loss" : "val.mae_bpm");
-      point->set_step(first + i);
-      point->set_value(i == 4 ? std::nan("") : i);
-      point->set_unix_ms(1000 + i);
-    }
-    Do(Metrics{0, {JobId(Sha256Of(job)), 1}, batch});
-  }
-
-  void Do(const Input& input) {
-    Carry(Decide(state_, input, now_));
-    while (state_.NextWake() <= now_.monotonic) Carry(Decide(state_, Wake{}, now_));
-  }
-  State& state() { return state_; }
-  const Now& now() const { return now_; }
-
- private:
-  void Carry(absl::StatusOr<Decision> decision) {
-    ASSERT_TRUE(decision.ok()) << decision.status();
-    state_.Apply(*decision);
-    std::vector<const Record*> records;
-    for (const Record& record : decision->records) records.push_back(&record);
-    const CommitResult commit = store_.Commit(records);
-    ASSERT_EQ(commit.outcome, CommitResult::Outcome::kDone) << commit.status;
-  }
-
-  Store& store_;
-  State state_;
-  Now now_;
-};
 
 struct Kind {
   const char* name;
