@@ -55,6 +55,18 @@ Statement& Statement::BindBlob(int index, std::string_view bytes) {
   return *this;
 }
 
+Statement& Statement::BindKept(int index, std::string_view text) {
+  Note(sqlite3_bind_text(statement_.get(), index, text.empty() ? "" : text.data(),
+                         static_cast<int>(text.size()), SQLITE_STATIC));
+  return *this;
+}
+
+Statement& Statement::BindKeptBlob(int index, std::string_view bytes) {
+  Note(sqlite3_bind_blob(statement_.get(), index, bytes.empty() ? "" : bytes.data(),
+                         static_cast<int>(bytes.size()), SQLITE_STATIC));
+  return *this;
+}
+
 Statement& Statement::BindNull(int index) {
   Note(sqlite3_bind_null(statement_.get(), index));
   return *this;
@@ -94,6 +106,9 @@ std::string_view Statement::Blob(int column) const {
 }
 
 absl::StatusOr<Connection> Connection::Open(const std::string& path, int flags, const char* vfs) {
+  // Before anything else of SQLite in this process: its statistics of memory take a lock at each
+  // allocation.
+  [[maybe_unused]] static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, vfs);
   Connection connection;

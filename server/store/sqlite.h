@@ -30,6 +30,9 @@ class Statement {
   Statement& Bind(int index, double value);  // NaN becomes null
   Statement& Bind(int index, std::string_view text);
   Statement& BindBlob(int index, std::string_view bytes);
+  // The same without a copy: the bytes stay where they are until the statement is reset.
+  Statement& BindKept(int index, std::string_view text);
+  Statement& BindKeptBlob(int index, std::string_view bytes);
   Statement& BindNull(int index);
 
   // True: a row is there. False: done.

@@ -2,12 +2,14 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
 #include "common/status.h"
 #include "server/store/folder.h"
+#include "server/store/maintenance.h"
 #include "server/store/schema.h"
 #include "server/store/sqlite.h"
 #include "server/store/sqlite_reader.h"
@@ -16,15 +18,45 @@
 namespace retort::store {
 namespace {
 
+// An error with the database's path, and with what to do if it is damaged.
+absl::Status Named(const absl::Status& status, const std::string& path) {
+  if (!absl::IsDataLoss(status)) return Annotate(status, path);
+  return absl::DataLossError(
+      absl::StrCat(path, ": ", MessageOf(status),
+                   "; the database is damaged: keep this folder aside, and restore ",
+                   "a backup (retort-server restore --from BACKUP --folder NEW); `retort-server "
+                   "check` says more"));
+}
+
+// A database up to this size is copied before it is brought up to date.
+constexpr int64_t kMostCopiedBytes = int64_t{1} << 30;
+
+// Keeps what an older version can still read as `retort.db.v<version>`, unless it is there.
+absl::Status KeepOld(const Connection& db, const std::string& path, int64_t version) {
+  const std::string kept = absl::StrCat(path, ".v", version);
+  RETORT_ASSIGN_OR_RETURN(const int64_t bytes,
+                          db.QueryInt("SELECT page_count * page_size FROM pragma_page_count, "
+                                      "pragma_page_size"));
+  if (bytes > kMostCopiedBytes || access(kept.c_str(), F_OK) == 0) return absl::OkStatus();
+  const std::string partial = kept + ".partial";
+  unlink(partial.c_str());
+  RETORT_RETURN_IF_ERROR(CopyDatabase(path, partial, nullptr, nullptr));
+  if (rename(partial.c_str(), kept.c_str()) != 0)
+    return ErrnoStatus(errno, kept, "cannot be renamed into place");
+  return absl::OkStatus();
+}
+
+// Each step is one transaction: whoever is killed in the middle leaves the older version whole.
 absl::Status Migrate(const Connection& db, const std::string& path) {
   RETORT_ASSIGN_OR_RETURN(const int64_t version, db.QueryInt("PRAGMA user_version"));
   const auto& migrations = Migrations();
   const auto newest = static_cast<int64_t>(migrations.size());
   if (version > newest) {
-    return absl::FailedPreconditionError(absl::StrCat(path, " has schema version ", version,
-                                                      ", this program knows up to ", newest,
-                                                      "; use a newer Retort, or restore a backup"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("has schema version ", version, ", this program knows up to ", newest,
+                     "; use the newer Retort that wrote it, or restore a backup that is older"));
   }
+  if (version > 0 && version < newest) RETORT_RETURN_IF_ERROR(KeepOld(db, path, version));
   for (int64_t v = version; v < newest; ++v) {
     const std::string_view sql = migrations[static_cast<size_t>(v)];
     RETORT_RETURN_IF_ERROR(
@@ -34,21 +66,25 @@ absl::Status Migrate(const Connection& db, const std::string& path) {
   return absl::OkStatus();
 }
 
+constexpr int kBusyMs = 5000;
+// How long a checkpoint may wait for readers, while nothing is committed.
+constexpr int kCheckpointBusyMs = 100;
+// Pages in the write-ahead log after which they are copied to the database; and bytes that the
+// log's file keeps at most when it begins again.
+constexpr int kCheckpointPages = 4000;
+constexpr int64_t kMostWalBytes = int64_t{64} << 20;
+constexpr int kMostWalPages = kMostWalBytes / 4096;
+
 absl::StatusOr<Connection> OpenWriter(const std::string& path, const SqliteOptions& options) {
   RETORT_ASSIGN_OR_RETURN(Connection db,
                           Connection::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                                            options.vfs.empty() ? nullptr : options.vfs.c_str()));
   RETORT_RETURN_IF_ERROR(db.Execute(absl::StrCat(
-      "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; ",
-      "PRAGMA cache_size=-65536; PRAGMA synchronous=", options.synchronous ? "FULL" : "OFF")));
+      "PRAGMA busy_timeout=", kBusyMs, "; PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536; ",
+      "PRAGMA journal_size_limit=", kMostWalBytes,
+      "; PRAGMA foreign_keys=", options.check_references ? "ON" : "OFF",
+      "; PRAGMA synchronous=", options.synchronous ? "FULL" : "OFF")));
   return db;
-}
-
-// Damage named by its file, with what helps.
-absl::Status NameDamage(const absl::Status& status, const std::string& path) {
-  if (!absl::IsDataLoss(status)) return status;
-  return absl::DataLossError(
-      absl::StrCat(path, " is damaged; restore a backup (", MessageOf(status), ")"));
 }
 
 // The first sign of damage: SQLite reads the schema, and every table's first page.
@@ -64,12 +100,14 @@ class SqliteStore : public Store {
         lock_(std::move(lock)),
         db_(std::move(db)),
         writer_(std::make_unique<SqliteWriter>(db_)),
-        reader_(path_) {}
+        reader_(path_) {
+    WatchWal();
+  }
 
   CommitResult Commit(const std::vector<const core::Record*>& records) override;
   absl::Status Load(const std::function<void(const core::Record&)>& sink) override {
     const absl::Status status = LoadRecords(db_, sink);
-    return status.ok() ? status : Annotate(status, path_);
+    return status.ok() ? status : Named(status, path_);
   }
   absl::Status Reopen() override;
   const Reader& reader() const override { return reader_; }
@@ -77,6 +115,10 @@ class SqliteStore : public Store {
  private:
   // After a failure before COMMIT: nothing was written.
   CommitResult RollBack(const absl::Status& why);
+  // Notes how long the write-ahead log is after each commit, instead of SQLite's own checkpoints.
+  void WatchWal();
+  // Copies a long log to the database, so that it can begin again.
+  void Checkpoint();
 
   const std::string path_;
   const SqliteOptions options_;
@@ -84,6 +126,9 @@ class SqliteStore : public Store {
   Connection db_;
   std::unique_ptr<SqliteWriter> writer_;  // on db_
   SqliteReader reader_;
+  int wal_pages_ = 0;        // after the latest commit
+  int last_wal_pages_ = 0;   // after the one before
+  int next_checkpoint_ = 0;  // pages
 };
 
 CommitResult SqliteStore::RollBack(const absl::Status& why) {
@@ -105,7 +150,10 @@ CommitResult SqliteStore::Commit(const std::vector<const core::Record*>& records
   status = writer_->Write(records);
   if (!status.ok()) return RollBack(status);
   status = db_.Execute("COMMIT");
-  if (status.ok()) return CommitResult::Done();
+  if (status.ok()) {
+    Checkpoint();
+    return CommitResult::Done();
+  }
   if (absl::IsAborted(status) || absl::IsDataLoss(status)) {
     writer_->Forget();
     return CommitResult::Unknown(status);
@@ -113,11 +161,45 @@ CommitResult SqliteStore::Commit(const std::vector<const core::Record*>& records
   return RollBack(status);
 }
 
+void SqliteStore::WatchWal() {
+  wal_pages_ = last_wal_pages_ = 0;
+  next_checkpoint_ = options_.checkpoint_pages;
+  sqlite3_wal_hook(
+      db_.get(),
+      [](void* pages, sqlite3*, const char*, int now) {
+        *static_cast<int*>(pages) = now;
+        return SQLITE_OK;
+      },
+      &wal_pages_);
+}
+
+// It fails without harm: what was committed lies in the log, which only grows.
+//
+// A checkpoint that waits for nobody copies what no reader needs any more, but the log begins again
+// only where no reader is in it: readers that always overlap would let it grow for ever. So one
+// that has become long is given a moment in which new readers stay out of it.
+void SqliteStore::Checkpoint() {
+  // It has begun again.
+  if (wal_pages_ < last_wal_pages_) next_checkpoint_ = options_.checkpoint_pages;
+  last_wal_pages_ = wal_pages_;
+  if (wal_pages_ < next_checkpoint_) return;
+  int all = 0, copied = 0;
+  sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &all, &copied);
+  if (wal_pages_ >= kMostWalPages) {
+    sqlite3_busy_timeout(db_.get(), kCheckpointBusyMs);
+    sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, &all, &copied);
+    sqlite3_busy_timeout(db_.get(), kBusyMs);
+  }
+  // Where readers hold it up, the next try is worth its while only when much has come.
+  next_checkpoint_ = wal_pages_ + options_.checkpoint_pages;
+}
+
 absl::Status SqliteStore::Reopen() {
   writer_.reset();
   db_ = Connection();
   RETORT_ASSIGN_OR_RETURN(db_, OpenWriter(path_, options_));
   writer_ = std::make_unique<SqliteWriter>(db_);
+  WatchWal();
   return CheckReadable(db_);
 }
 
@@ -129,13 +211,13 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder
   RETORT_RETURN_IF_ERROR(RefuseNetworkFilesystem(folder, options.filesystem_magic));
   RETORT_ASSIGN_OR_RETURN(UniqueFd lock, LockFolder(folder));
   const std::string path = folder + "/retort.db";
-  auto opened = OpenWriter(path, options);
-  if (!opened.ok()) return NameDamage(opened.status(), path);
-  Connection db = *std::move(opened);
-  RETORT_RETURN_IF_ERROR(NameDamage(CheckReadable(db), path));
-  RETORT_RETURN_IF_ERROR(NameDamage(Migrate(db, path), path));
+  auto db = OpenWriter(path, options);
+  absl::Status status = db.status();
+  if (status.ok()) status = CheckReadable(*db);
+  if (status.ok()) status = Migrate(*db, path);
+  if (!status.ok()) return Named(status, path);
   RETORT_RETURN_IF_ERROR(SyncFolder(folder));
-  return std::unique_ptr<Store>(new SqliteStore(path, options, std::move(lock), std::move(db)));
+  return std::unique_ptr<Store>(new SqliteStore(path, options, std::move(lock), *std::move(db)));
 }
 
 }  // namespace retort::store

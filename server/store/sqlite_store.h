@@ -15,6 +15,11 @@ namespace retort::store {
 struct SqliteOptions {
   // For tests: do not flush at each commit.
   bool synchronous = true;
+  // Let SQLite look up every reference that is written: a fifth of the cost of a commit. The core
+  // keeps references right, tests hold it to that with this on, and Snapshot::Check compares all.
+  bool check_references = false;
+  // Pages in the write-ahead log after which they are copied to the database: 16 MB.
+  int checkpoint_pages = 4000;
   // For tests: the name of a registered sqlite3_vfs that the writing connection uses; the default
   // one if empty.
   std::string vfs = {};

@@ -16,7 +16,7 @@ namespace {
 
 using core::Record;
 
-// Binds values one after another.
+// Binds values one after another. Texts and blobs stay where they are until the statement has run.
 class Binder {
  public:
   explicit Binder(Statement& statement) : statement_(statement) {}
@@ -24,9 +24,9 @@ class Binder {
   Binder& operator()(int64_t value) { return statement_.Bind(++index_, value), *this; }
   Binder& operator()(double value) { return statement_.Bind(++index_, value), *this; }
   Binder& operator()(const std::string& value) {
-    return statement_.Bind(++index_, std::string_view(value)), *this;
+    return statement_.BindKept(++index_, value), *this;
   }
-  Binder& Blob(const std::string& bytes) { return statement_.BindBlob(++index_, bytes), *this; }
+  Binder& Blob(const std::string& bytes) { return statement_.BindKeptBlob(++index_, bytes), *this; }
   Binder& Null() { return statement_.BindNull(++index_), *this; }
   // A reference to a row: null for the key 0.
   template <typename Tag>
@@ -62,22 +62,31 @@ void BindMetrics(Binder& bind, const v1::HeartRateMetrics& m) {
       m.floor_mean_bpm())(m.floor_fft_bpm());
 }
 
-// Keys of the rows whose changes come again later in the batch.
-template <typename Changed, typename KeyT>
-class LastChanges {
+// Rows that were met, going through a batch from its end: whatever of one comes again stands before
+// what is written last, and need not be written.
+class Met {
  public:
-  explicit LastChanges(const std::vector<const Record*>& records) {
-    for (size_t i = 0; i < records.size(); ++i) {
-      if (const auto* changed = std::get_if<Changed>(records[i])) last_[changed->key] = i;
-    }
-  }
-  bool Superseded(const Record& record, size_t at) const {
-    const auto* changed = std::get_if<Changed>(&record);
-    return changed != nullptr && last_.at(changed->key) != at;
+  explicit Met(size_t records) { attempts_.reserve(records / 2), jobs_.reserve(records / 2); }
+
+  // True for the first time that a row that is written whole is met, and for all others.
+  bool First(const Record& record) {
+    return std::visit([this](const auto& r) { return IsFirst(r); }, record);
   }
 
  private:
-  absl::flat_hash_map<KeyT, size_t> last_;
+  bool IsFirst(const core::JobChanged& r) { return jobs_.insert(r.key).second; }
+  bool IsFirst(const core::SweepChanged& r) { return sweeps_.insert(r.key).second; }
+  bool IsFirst(const core::WorkerChanged& r) { return workers_.insert(r.key).second; }
+  bool IsFirst(const core::AttemptWritten& r) { return attempts_.insert({r.job, r.number}).second; }
+  template <typename Other>
+  bool IsFirst(const Other&) {
+    return true;
+  }
+
+  absl::flat_hash_set<core::JobKey> jobs_;
+  absl::flat_hash_set<core::SweepKey> sweeps_;
+  absl::flat_hash_set<core::WorkerKey> workers_;
+  absl::flat_hash_set<std::pair<core::JobKey, int32_t>> attempts_;
 };
 
 }  // namespace
@@ -93,16 +102,13 @@ absl::StatusOr<Statement*> SqliteWriter::Get(const char* sql) {
 }
 
 absl::Status SqliteWriter::Write(const std::vector<const Record*>& records) {
-  const LastChanges<core::JobChanged, core::JobKey> jobs(records);
-  const LastChanges<core::SweepChanged, core::SweepKey> sweeps(records);
-  const LastChanges<core::WorkerChanged, core::WorkerKey> workers(records);
-  for (size_t i = 0; i < records.size(); ++i) {
-    const Record& record = *records[i];
-    if (jobs.Superseded(record, i) || sweeps.Superseded(record, i) ||
-        workers.Superseded(record, i)) {
-      continue;
-    }
-    RETORT_RETURN_IF_ERROR(std::visit([this](const auto& r) { return Do(r); }, record));
+  Met met(records.size());
+  wanted_.clear();
+  for (size_t i = records.size(); i-- > 0;) {
+    if (met.First(*records[i])) wanted_.push_back(records[i]);
+  }
+  for (size_t i = wanted_.size(); i-- > 0;) {
+    RETORT_RETURN_IF_ERROR(std::visit([this](const auto& r) { return Do(r); }, *wanted_[i]));
   }
   return absl::OkStatus();
 }
@@ -115,8 +121,9 @@ absl::Status SqliteWriter::Do(const core::JobCreated& record) {
           "start_ms, end_ms, memory_bytes, memory_hinted, slot) VALUES "
           "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   Binder bind(*row);
+  const std::string id = record.id.raw();
   bind(record.key.value)
-      .Blob(record.id.raw())
+      .Blob(id)
       .Ref(record.teacher)(static_cast<int64_t>(record.kind))(record.expected_cost)(
           record.create_ms);
   BindJobRow(bind, record.row);
@@ -160,7 +167,8 @@ absl::Status SqliteWriter::Do(const core::SweepCreated& record) {
   if (record.spec == nullptr) return absl::InternalError("a new sweep without its spec");
   RETORT_ASSIGN_OR_RETURN(Statement * spec,
                           Get("INSERT INTO sweep_specs (key, spec) VALUES (?,?)"));
-  Binder{*spec}(record.key.value).Blob(record.spec->SerializeAsString());
+  const std::string bytes = record.spec->SerializeAsString();
+  Binder{*spec}(record.key.value).Blob(bytes);
   return spec->Run();
 }
 
@@ -206,8 +214,9 @@ absl::Status SqliteWriter::WriteWorker(core::WorkerKey key, const core::WorkerRo
       absl::StrJoin(row.streak, ",", [](std::string* out, const core::Mishap& mishap) {
         absl::StrAppend(out, mishap.job.value, ":", static_cast<int>(mishap.cause));
       });
+  const std::string slot_bytes = slots.SerializeAsString();
   Binder{*statement}(key.value)(row.name)(row.host)(row.version)
-      .Blob(slots.SerializeAsString())(static_cast<int64_t>(row.slots.size()))(row.incarnation)(
+      .Blob(slot_bytes)(static_cast<int64_t>(row.slots.size()))(row.incarnation)(
           static_cast<int64_t>(row.state))(row.reason)(int64_t{row.away})(row.seen_ms)(
           row.succeeded)(row.failed)(streak)(row.streak_ms)(row.last_success_ms);
   return statement->Run();
@@ -247,11 +256,13 @@ absl::Status SqliteWriter::Do(const core::ResultAccepted& record) {
           "floor_mean_bpm, floor_fft_bpm) VALUES "
           "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   const v1::JobResult& result = *record.result;
+  const std::string weights = record.weights.hash.raw();
+  const std::string bytes = result.SerializeAsString();
   Binder bind(*row);
   bind(record.job.value)(int64_t{record.attempt})
-      .Blob(record.weights.hash.raw())(record.weights.size_bytes)
-      .Blob(result.SerializeAsString())(int64_t{result.epochs()})(int64_t{result.kept_epoch()})(
-          result.train_s())(result.samples_per_s())(result.numeric_fingerprint());
+      .Blob(weights)(record.weights.size_bytes)
+      .Blob(bytes)(int64_t{result.epochs()})(int64_t{result.kept_epoch()})(result.train_s())(
+          result.samples_per_s())(result.numeric_fingerprint());
   result.has_validation() ? bind(result.validation().mae_bpm()) : bind.Null();
   const v1::ModelCost& cost = result.cost();
   bind(cost.params())(cost.params_body())(cost.macs())(cost.size_bytes())(

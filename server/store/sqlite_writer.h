@@ -44,6 +44,7 @@ class SqliteWriter {
   absl::StatusOr<Statement*> Get(const char* sql);
 
   const Connection& db_;
+  std::vector<const core::Record*> wanted_;  // of one batch, last first
   absl::flat_hash_map<const char*, std::unique_ptr<Statement>> statements_;  // by the literal
   absl::flat_hash_map<std::string, int64_t> series_;
 };

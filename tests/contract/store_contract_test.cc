@@ -143,7 +143,7 @@ TEST_P(StoreContractTest, WorkersShowWhatTheyHave) {
 }
 
 std::unique_ptr<Store> OpenFresh() {
-  auto store = OpenSqliteStore(NewFolder());
+  auto store = OpenSqliteStore(NewFolder(), {.check_references = true});
   EXPECT_TRUE(store.ok()) << store.status();
   return *std::move(store);
 }
