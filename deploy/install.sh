@@ -10,7 +10,7 @@ packages=(
   libopenblas0-pthread  # LibTorch calls whatever BLAS is installed; the reference BLAS is several times slower
   libsqlite3-dev libabsl-dev libspdlog-dev libssl-dev
   libcli11-dev libyaml-cpp-dev libceres-dev libmatio-dev zlib1g-dev nlohmann-json3-dev
-  libgtest-dev libgmock-dev
+  libgtest-dev libgmock-dev libbenchmark-dev
 )
 
 missing=()

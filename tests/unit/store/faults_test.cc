@@ -202,7 +202,7 @@ TEST_P(EveryOperationTest, OutcomesAreTrue) {
 INSTANTIATE_TEST_SUITE_P(
     Faults, EveryOperationTest,
     ::testing::Values(
-        Kind{"Error",
+        Kind{"Error", 1,
              [](Op op) {
                return Fault{ErrorOf(op), false};
              }},
