@@ -81,6 +81,7 @@ void Strand::Run(std::vector<Item> items, const Now& now) {
   }
   HoldLeases(now);
   Batch batch;
+  if (state_.NextTimer() < now.monotonic) DecideOn({.input = core::StoodStill{}}, now, batch);
   // What came in goes first: a Sync that waited while we stood still renews its leases before they
   // are looked at.
   for (const Item& item : items) DecideOn(item, now, batch);

@@ -33,6 +33,7 @@ absl::StatusOr<Decision> DecideChangeWorker(const State& state, const ChangeWork
 absl::StatusOr<Decision> DecideNoteRequest(const State& state, const NoteRequest& note,
                                            const Now& now);
 // timers.cc
+absl::StatusOr<Decision> DecideStoodStill(const State& state, const Now& now);
 absl::StatusOr<Decision> DecideWake(const State& state, const Now& now);
 
 }  // namespace retort::core

@@ -24,6 +24,7 @@ struct Dispatch {
   Result operator()(const ArtifactLost& input) const {
     return DecideArtifactLost(state, input, now);
   }
+  Result operator()(const StoodStill&) const { return DecideStoodStill(state, now); }
   Result operator()(const Wake&) const { return DecideWake(state, now); }
 };
 

@@ -167,12 +167,17 @@ struct ArtifactLost {
   ArtifactHash hash;
 };
 
+// To be decided before what came in meanwhile, so that it counts the pause: if timers were missed
+// (a suspended machine, a slow disk), leases are extended by it, also those of workers whose Sync
+// is still on its way.
+struct StoodStill {};
+
 // Time has come to State::NextWake(): leases that expired, parked Syncs, placement, budgets,
 // chores.
 struct Wake {};
 
 using Input = std::variant<BeginSweep, SweepChunk, Sync, SyncGone, Metrics, ChangeSweep, ChangeJobs,
-                           ChangeWorker, NoteRequest, ArtifactLost, Wake>;
+                           ChangeWorker, NoteRequest, ArtifactLost, StoodStill, Wake>;
 
 // ----------------------------------------------------------------------------------------- replies
 
@@ -252,6 +257,7 @@ struct WorkerHeard {  // a Sync came
 };
 struct WorkerSilent {  // its deadline passed
   WorkerKey worker;
+  absl::Duration deadline;
 };
 struct SyncParked {
   WorkerKey worker;

@@ -404,6 +404,9 @@ void State::Take(const WorkerSilent& effect) {
   SetDeadline(effect.worker, absl::InfiniteDuration());
 }
 
+// Its leases are back, and have to end by the same deadline once that can be written.
+void State::TakeBack(const WorkerSilent& effect) { SetDeadline(effect.worker, effect.deadline); }
+
 void State::Take(const SyncParked& effect) { SetParked(effect.worker, effect.token, effect.until); }
 
 void State::TakeBack(const SyncParked& effect) {

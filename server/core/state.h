@@ -185,6 +185,7 @@ class State {
   void Take(const ChoreAdded& effect);
   void Take(const ChoreAdvanced& effect);
   void Take(const BudgetsChecked& effect);
+  void TakeBack(const WorkerSilent& effect);
   void TakeBack(const SyncParked& effect);
   void TakeBack(const ChoreAdvanced& effect);
   template <typename Other>

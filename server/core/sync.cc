@@ -218,7 +218,8 @@ void SyncDecision::Answer() {
   draft_.Effect(heard_);
   const bool news = !reply_.grants.empty() || !reply_.stop.empty() ||
                     !reply_.acknowledged.empty() || waits_for_points_ ||
-                    (reply_.drain && !sync_.draining);
+                    // A worker that asks for no jobs knows, or hears of it when its Sync ends.
+                    (reply_.drain && !sync_.draining && sync_.wanted > 0);
   if (!news && sync_.token != 0) {
     const absl::Duration until = draft_.now().monotonic + state_.options().lease / 4;
     draft_.Effect(SyncParked{worker_, sync_.token, until});

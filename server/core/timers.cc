@@ -17,13 +17,21 @@ namespace {
 
 constexpr absl::Duration kBudgetPeriod = absl::Seconds(60);
 
+// How long leases have to be extended because we stood still (a suspended machine, a slow disk)
+// while workers could not reach us.
+absl::Duration StallOf(const State& state, const Now& now) {
+  const absl::Duration late = now.monotonic - state.NextTimer();
+  if (late <= state.options().stall) return absl::ZeroDuration();
+  return std::max(absl::ZeroDuration(), now.monotonic - state.last_applied());
+}
+
 class WakeDecision {
  public:
   WakeDecision(const State& state, const Now& now)
       : state_(state), now_(now), draft_(state, now), left_(state.options().chore_size) {}
 
   absl::StatusOr<Decision> Run() {
-    const absl::Duration stall = Stall();
+    const absl::Duration stall = StallOf(state_, now_);
     if (stall > absl::ZeroDuration()) draft_.Effect(LeasesExtended{stall});
     Expire(stall);
     DoRequests();
@@ -36,13 +44,6 @@ class WakeDecision {
   }
 
  private:
-  // How long leases have to be extended because we stood still (a suspended machine, a slow disk)
-  // while workers could not reach us.
-  absl::Duration Stall() const {
-    const absl::Duration late = now_.monotonic - state_.NextTimer();
-    if (late <= state_.options().stall) return absl::ZeroDuration();
-    return std::max(absl::ZeroDuration(), now_.monotonic - state_.last_applied());
-  }
   void Expire(absl::Duration stall);
   void DoRequests();
   void DoChores();
@@ -65,7 +66,7 @@ class WakeDecision {
 void WakeDecision::Expire(absl::Duration stall) {
   for (const auto& [deadline, key] : state_.deadlines()) {
     if (deadline + stall > now_.monotonic) break;
-    draft_.Effect(WorkerSilent{key});
+    draft_.Effect(WorkerSilent{key, deadline + stall});
     const Worker& worker = state_.worker(key);
     if (!worker.row.away) draft_.EditWorker(key).away = true;
     for (const JobKey job : worker.leases) {
@@ -210,6 +211,13 @@ void WakeDecision::AnswerDue() {
 }
 
 }  // namespace
+
+absl::StatusOr<Decision> DecideStoodStill(const State& state, const Now& now) {
+  Draft draft(state, now);
+  const absl::Duration stall = StallOf(state, now);
+  if (stall > absl::ZeroDuration()) draft.Effect(LeasesExtended{stall});
+  return draft.Finish();
+}
 
 absl::StatusOr<Decision> DecideWake(const State& state, const Now& now) {
   return WakeDecision(state, now).Run();

@@ -241,6 +241,15 @@ TEST(SyncTest, AWorkerOnWhichJobsFailThatSucceedElsewhereIsQuarantinedUntilRelea
   EXPECT_THAT(loop.Exchange(bad).grants, SizeIs(1));
 }
 
+TEST(SyncTest, ADrainedWorkerThatAsksForNothingIsNotAnsweredOverAndOver) {
+  Loop loop;
+  FakeWorker worker;
+  loop.Send(worker);
+  ChangeWorker drain{0, loop.NextRequest(), ChangeWorker::What::kDrain, "w1"};
+  ASSERT_TRUE(loop.Do(drain).ok());
+  EXPECT_FALSE(loop.replies().contains(loop.Send(worker))) << "it has heard, and waits";
+}
+
 TEST(SyncTest, ADrainedWorkerIsToldAtOnceAndGetsNothing) {
   Loop loop;
   FakeWorker worker;
