@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and running Retort needs, from Debian 12's own packages. As root, or with sudo.
-# Does nothing, and needs no network, where all of it is there.
+# Does nothing, and needs no network, where all of it is there. With --bench: also what tests/bench compares with.
 set -euo pipefail
 
 packages=(
@@ -12,6 +12,11 @@ packages=(
   libcli11-dev libyaml-cpp-dev libceres-dev libmatio-dev zlib1g-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
+case "${1:-}" in
+  "") ;;
+  --bench) packages+=(python3-distributed) ;;
+  *) echo "install.sh: $1: expected nothing, or --bench" >&2; exit 2 ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do
