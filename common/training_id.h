@@ -3,6 +3,7 @@
 #define RETORT_COMMON_TRAINING_ID_H_
 
 #include <string>
+#include <string_view>
 
 #include "common/ids.h"
 #include "common/spec/trainer_version.h"
@@ -19,6 +20,10 @@ std::string CanonicalTraining(const v1::TrainingSpec& spec);
 // SHA-256 of CanonicalTraining. Two specs have the same id exactly if the same fields have the same
 // values.
 JobId TrainingId(const v1::TrainingSpec& spec);
+
+// The id of a spec that has the fields of two: one whose CanonicalTraining is given, and one with
+// other top-level fields (seed and teacher_job, say). For many specs that differ in these alone.
+JobId TrainingIdOfMerged(std::string_view canonical, const v1::TrainingSpec& rest);
 
 }  // namespace retort
 

@@ -110,6 +110,15 @@ class Expander {
   void ReadDataSizes();
   absl::Status AddTeacher(const Choice& choice, const Fold& fold);
   absl::Status AddStudent(const Choice& choice, const Fold& fold);
+  // What students that differ in seed and teacher's job alone have in common. Seeds are the fastest
+  // axis: it is mostly what it was, and most of a job's cost. Valid until the next call.
+  struct Common {
+    Choice choice;          // that it was made for
+    NewJob job;             // without id, seed, and teacher
+    std::string canonical;  // CanonicalTraining of job.spec; empty if there is none yet
+  };
+  absl::StatusOr<const Common*> CommonOf(const Choice& choice, const Fold& fold,
+                                         const Parts& parts);
   // True if an exclusion holds. One that names neither student nor method speaks of teachers too.
   bool Excluded(const Parts& parts);
   Parts PartsOf(const Choice& choice, const Fold& fold) const;
@@ -120,6 +129,7 @@ class Expander {
   void SetMemory(NewJob& job, const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
                  const Parts& parts) const;
   v1::TrainingSpec SpecOf(const Choice& choice, const Fold& fold, const Network& network) const;
+  // Without id.
   NewJob JobOf(const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
                const Network& network) const;
   absl::Status CheckUsed() const;
@@ -148,6 +158,7 @@ class Expander {
   std::vector<NewJob> teacher_jobs_;
   std::vector<NewJob> student_jobs_;
   absl::flat_hash_set<JobId> seen_;
+  absl::flat_hash_map<int, Common> common_;  // by fold
 };
 
 Network Expander::ReadNetwork(const v1::ModelSpec& model, const std::string& name,
@@ -335,7 +346,6 @@ v1::TrainingSpec Expander::SpecOf(const Choice& choice, const Fold& fold,
 NewJob Expander::JobOf(const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
                        const Network& network) const {
   NewJob job;
-  job.id = TrainingId(spec);
   job.spec = spec.SerializeAsString();
   job.model = network.label;
   job.seed = spec.seed();
@@ -370,6 +380,7 @@ absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
   *spec.mutable_train() = TrainOf(choice, parts, teacher);
   RETORT_RETURN_IF_ERROR(CheckKeep(spec));
   NewJob job = JobOf(spec, choice, fold, teacher);
+  job.id = TrainingId(spec);
   job.kind = JobKind::kTeacher;
   job.method = MethodLabel(spec.method());
   SetMemory(job, spec, choice, fold, parts);
@@ -390,10 +401,9 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
     parts.teacher = &teachers_[static_cast<size_t>(choice.teacher)];
   }
   if (Excluded(parts)) return absl::OkStatus();
-  v1::TrainingSpec spec = SpecOf(choice, fold, student);
-  *spec.mutable_method() = method.spec;
-  *spec.mutable_train() = TrainOf(choice, parts, student);
-  RETORT_RETURN_IF_ERROR(CheckKeep(spec));
+  RETORT_ASSIGN_OR_RETURN(const Common* common, CommonOf(choice, fold, parts));
+  v1::TrainingSpec own;
+  own.set_seed(Seed(choice));
   std::optional<JobId> teacher;
   if (needs_teacher) {
     // Of the same dataset, seed and fold: another fold's teacher has seen this one's test subjects.
@@ -404,17 +414,41 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
                                               student.label, " in fold ", fold.number));
     }
     teacher = trained->second;
-    spec.set_teacher_job(teacher->hex());
-    *spec.mutable_teacher_model() = parts.teacher->model;
+    own.set_teacher_job(teacher->hex());
   }
-  NewJob job = JobOf(spec, choice, fold, student);
-  if (!seen_.insert(job.id).second) return absl::OkStatus();
-  job.method = method.label;
+  const JobId id = TrainingIdOfMerged(common->canonical, own);
+  if (!seen_.insert(id).second) return absl::OkStatus();
+  NewJob& job = student_jobs_.emplace_back(common->job);
+  job.id = id;
+  job.seed = own.seed();
   job.teacher = teacher;
-  if (teacher) job.teacher_label = parts.teacher->label;
-  SetMemory(job, spec, choice, fold, parts);
-  student_jobs_.push_back(std::move(job));
+  own.AppendToString(&job.spec);
   return absl::OkStatus();
+}
+
+absl::StatusOr<const Expander::Common*> Expander::CommonOf(const Choice& choice, const Fold& fold,
+                                                           const Parts& parts) {
+  Common& common = common_[fold.number];
+  const bool same = common.choice.train_on == choice.train_on &&
+                    common.choice.student == choice.student &&
+                    common.choice.method == choice.method &&
+                    common.choice.teacher == choice.teacher && common.choice.train == choice.train;
+  // Overrides may speak of seeds.
+  if (same && !common.canonical.empty() && sweep_.overrides().empty()) return &common;
+  common.choice = choice;
+  common.canonical.clear();
+  v1::TrainingSpec spec = SpecOf(choice, fold, *parts.student);
+  spec.clear_seed();
+  *spec.mutable_method() = parts.method->spec;
+  *spec.mutable_train() = TrainOf(choice, parts, *parts.student);
+  RETORT_RETURN_IF_ERROR(CheckKeep(spec));
+  if (parts.teacher != nullptr) *spec.mutable_teacher_model() = parts.teacher->model;
+  common.job = JobOf(spec, choice, fold, *parts.student);
+  common.job.method = parts.method->label;
+  if (parts.teacher != nullptr) common.job.teacher_label = parts.teacher->label;
+  SetMemory(common.job, spec, choice, fold, parts);
+  common.canonical = CanonicalTraining(spec);
+  return &common;
 }
 
 absl::Status Expander::CheckUsed() const {
