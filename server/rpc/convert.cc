@@ -28,15 +28,28 @@ absl::Status Bad(const std::string& field, const std::string& value, const std::
       absl::StrCat(field, ": ", absl::CHexEscape(value.substr(0, 200)), "; must be ", right));
 }
 
-absl::Status CheckRange(const std::string& field, int64_t value, int64_t least, int64_t most) {
+// A field of an entry of a list: `live[2].id`. Spelled out only for errors, which are rare: there
+// are many thousands of entries a second. What follows takes it or a plain name.
+struct FieldOf {
+  const char* list;
+  int index;
+  const char* part = "";
+
+  FieldOf operator+(const char* more) const { return {list, index, more}; }
+  operator std::string() const { return absl::StrCat(list, "[", index, "]", part); }
+};
+
+template <typename Field>
+absl::Status CheckRange(const Field& field, int64_t value, int64_t least, int64_t most) {
   if (value >= least && value <= most) return absl::OkStatus();
   return Bad(field, absl::StrCat(value), absl::StrCat(least, " to ", most));
 }
 
-absl::Status CheckLength(const std::string& field, const std::string& value, size_t most) {
+template <typename Field>
+absl::Status CheckLength(const Field& field, const std::string& value, size_t most) {
   if (value.size() <= most) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(field, ": ", value.size(), " bytes; must be at most ", most));
+      absl::StrCat(std::string(field), ": ", value.size(), " bytes; must be at most ", most));
 }
 
 absl::Status CheckCount(const std::string& field, int count, int most) {
@@ -45,13 +58,14 @@ absl::Status CheckCount(const std::string& field, int count, int most) {
       absl::StrCat(field, ": ", count, " entries; must be at most ", most));
 }
 
-absl::StatusOr<ArtifactHash> ToHash(const std::string& hex, const std::string& field) {
+template <typename Field>
+absl::StatusOr<ArtifactHash> ToHash(const std::string& hex, const Field& field) {
   auto hash = ArtifactHash::FromHex(hex);
   if (!hash.ok()) return Bad(field, hex, "64 lower-case hexadecimal digits");
   return hash;
 }
 
-absl::Status CheckSeries(const std::string& field, const std::string& series) {
+absl::Status CheckSeries(const FieldOf& field, const std::string& series) {
   const bool good =
       !series.empty() && series.size() <= 64 &&
       std::all_of(series.begin(), series.end(), [](unsigned char c) {
@@ -61,8 +75,14 @@ absl::Status CheckSeries(const std::string& field, const std::string& series) {
   return Bad(field, series, "1 to 64 of [a-z0-9_.]");
 }
 
+absl::StatusOr<core::AttemptName> ToAttempt(const v1::AttemptId& id, const FieldOf& field) {
+  const auto job = JobId::FromHex(id.job());
+  if (job.ok() && id.attempt() >= 1) return core::AttemptName{*job, id.attempt()};
+  return ToAttemptName(id, field);  // says what is wrong
+}
+
 // How the attempt ended; its id is there already.
-absl::Status ReadOutcome(const v1::FinishedAttempt& message, const std::string& field,
+absl::Status ReadOutcome(const v1::FinishedAttempt& message, const FieldOf& field,
                          core::FinishedReport& report) {
   report.device_s = message.device_s();
   if (!std::isfinite(report.device_s) || report.device_s < 0) {
@@ -101,8 +121,8 @@ void ReadLive(const v1::SyncRequest& request, core::Sync& sync, v1::SyncResponse
               std::vector<absl::Status>* refused) {
   for (int i = 0; i < request.live_size(); ++i) {
     const v1::LiveAttempt& live = request.live(i);
-    const std::string field = absl::StrCat("live[", i, "]");
-    const auto id = ToAttemptName(live.id(), field + ".id");
+    const FieldOf field{"live", i};
+    const auto id = ToAttempt(live.id(), field + ".id");
     if (!id.ok()) {
       refused->push_back(id.status());
       if (live.id().job().size() <= kMaxTextBytes) *answer->add_stop() = live.id();
@@ -123,8 +143,8 @@ void ReadFinished(const v1::SyncRequest& request, core::Sync& sync, v1::SyncResp
                   std::vector<absl::Status>* refused) {
   for (int i = 0; i < request.finished_size(); ++i) {
     const v1::FinishedAttempt& finished = request.finished(i);
-    const std::string field = absl::StrCat("finished[", i, "]");
-    const auto id = ToAttemptName(finished.id(), field + ".id");
+    const FieldOf field{"finished", i};
+    const auto id = ToAttempt(finished.id(), field + ".id");
     if (!id.ok()) {
       refused->push_back(id.status());
       if (finished.id().job().size() <= kMaxTextBytes) *answer->add_acknowledged() = finished.id();
@@ -199,7 +219,7 @@ absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request, v1::SyncRespon
   sync.draining = request.draining();
   for (int i = 0; i < request.slots_size(); ++i) {
     const v1::Slot& slot = request.slots(i);
-    const std::string field = absl::StrCat("slots[", i, "]");
+    const FieldOf field{"slots", i};
     RETORT_RETURN_IF_ERROR(CheckRange(field + ".index", slot.index(), 0, kMaxSlots));
     RETORT_RETURN_IF_ERROR(CheckLength(field + ".device", slot.device(), kMaxTextBytes));
     RETORT_RETURN_IF_ERROR(CheckRange(field + ".memory_bytes", slot.memory_bytes(), 0, INT64_MAX));
@@ -234,7 +254,7 @@ absl::StatusOr<core::Metrics> ToMetrics(v1::MetricBatch&& batch) {
   RETORT_RETURN_IF_ERROR(CheckRange("first_seq", batch.first_seq(), 0, INT64_MAX - kMaxPoints));
   RETORT_RETURN_IF_ERROR(CheckCount("points", batch.points_size(), kMaxPoints));
   for (int i = 0; i < batch.points_size(); ++i) {
-    const std::string field = absl::StrCat("points[", i, "]");
+    const FieldOf field{"points", i};
     RETORT_RETURN_IF_ERROR(CheckSeries(field + ".series", batch.points(i).series()));
     RETORT_RETURN_IF_ERROR(CheckRange(field + ".step", batch.points(i).step(), 0, INT64_MAX));
   }

@@ -1,5 +1,7 @@
 #include "server/rpc/worker_service.h"
 
+#include <google/protobuf/arena.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
@@ -7,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "common/log.h"
 #include "common/status.h"
 #include "server/rpc/convert.h"
@@ -18,8 +21,8 @@ namespace {
 
 constexpr size_t kMostCallerBytes = 64;
 
-// A Sync on its way: converted on the pool, held back in the coordinator, its leases filled in on
-// the pool.
+// A Sync on its way: converted (on the pool, if artifacts have to be looked for), held back in the
+// coordinator, its leases filled in on the pool.
 class SyncReactor final : public grpc::ServerUnaryReactor {
  public:
   SyncReactor(const WorkerParts& parts, const v1::SyncRequest* request, v1::SyncResponse* response)
@@ -31,7 +34,11 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
       return;
     }
     ticket_ = *std::move(ticket);
-    parts_.pool.Post([this] { Begin(); });
+    if (request->finished().empty()) {
+      Begin();
+    } else {
+      parts_.pool.Post([this] { Begin(); });
+    }
   }
 
   void OnCancel() override {
@@ -77,15 +84,20 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
     std::vector<core::JobKey> keys;
     for (const core::Grant& grant : reply.grants) keys.push_back(grant.key);
     RETORT_ASSIGN_OR_RETURN(const std::vector<std::string> specs, parts_.reader.JobSpecs(keys));
+    absl::flat_hash_map<std::string, int64_t> dataset_sizes;  // most leases have the same
     for (size_t i = 0; i < specs.size(); ++i) {
       v1::Lease* lease = response_->add_leases();
       RETORT_RETURN_IF_ERROR(FromGrant(reply.grants[i], specs[i], lease));
       for (const std::string& hex : DatasetsOf(lease->spec())) {
-        RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash, ArtifactHash::FromHex(hex));
+        auto size = dataset_sizes.find(hex);
+        if (size == dataset_sizes.end()) {
+          RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash, ArtifactHash::FromHex(hex));
+          // One that was lost is asked for all the same, and its absence reported by the worker.
+          size = dataset_sizes.emplace(hex, parts_.artifacts.SizeOf(hash).value_or(0)).first;
+        }
         v1::ArtifactRef* input = lease->add_inputs();
         input->set_sha256(hex);
-        // One that was lost is asked for all the same, and its absence reported by the worker.
-        input->set_size_bytes(parts_.artifacts.SizeOf(hash).value_or(0));
+        input->set_size_bytes(size->second);
       }
     }
     return absl::OkStatus();
@@ -204,7 +216,34 @@ class LogsReactor final : public grpc::ServerBidiReactor<v1::LogChunk, v1::LogAc
   bool exists_ = false;
 };
 
+class SyncMessages final : public grpc::MessageHolder<v1::SyncRequest, v1::SyncResponse> {
+ public:
+  SyncMessages() : arena_(Options()) {
+    set_request(google::protobuf::Arena::CreateMessage<v1::SyncRequest>(&arena_));
+    set_response(google::protobuf::Arena::CreateMessage<v1::SyncResponse>(&arena_));
+  }
+  void Release() override { delete this; }
+
+ private:
+  static google::protobuf::ArenaOptions Options() {
+    google::protobuf::ArenaOptions options;
+    options.start_block_size = 2048;
+    options.max_block_size = 32768;
+    return options;
+  }
+
+  google::protobuf::Arena arena_;
+};
+
 }  // namespace
+
+grpc::MessageHolder<v1::SyncRequest, v1::SyncResponse>* WorkerService::Arenas::AllocateMessages() {
+  return new SyncMessages();
+}
+
+WorkerService::WorkerService(const WorkerParts& parts) : parts_(parts) {
+  SetMessageAllocatorFor_Sync(&arenas_);
+}
 
 grpc::ServerUnaryReactor* WorkerService::Sync(grpc::CallbackServerContext*,
                                               const v1::SyncRequest* request,

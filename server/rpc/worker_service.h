@@ -2,6 +2,8 @@
 #ifndef RETORT_SERVER_RPC_WORKER_SERVICE_H_
 #define RETORT_SERVER_RPC_WORKER_SERVICE_H_
 
+#include <grpcpp/support/message_allocator.h>
+
 #include "retort/v1/worker_service.grpc.pb.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/artifacts/log_store.h"
@@ -29,7 +31,7 @@ struct WorkerParts {
 // Threads: any. A Sync that is held back holds no thread.
 class WorkerService final : public v1::WorkerService::CallbackService {
  public:
-  explicit WorkerService(const WorkerParts& parts) : parts_(parts) {}
+  explicit WorkerService(const WorkerParts& parts);
 
   grpc::ServerUnaryReactor* Sync(grpc::CallbackServerContext* context,
                                  const v1::SyncRequest* request,
@@ -40,7 +42,14 @@ class WorkerService final : public v1::WorkerService::CallbackService {
       grpc::CallbackServerContext* context) override;
 
  private:
+  // Gives the messages of each Sync an arena: a Sync has hundreds of small ones.
+  class Arenas final : public grpc::MessageAllocator<v1::SyncRequest, v1::SyncResponse> {
+   public:
+    grpc::MessageHolder<v1::SyncRequest, v1::SyncResponse>* AllocateMessages() override;
+  };
+
   const WorkerParts parts_;
+  Arenas arenas_;
 };
 
 }  // namespace retort
