@@ -37,6 +37,7 @@ double ExpectedSeconds(const core::SweepRow& row, int64_t slots) {
 Progress ProgressOf(const core::State& state, const Now& now) {
   Progress progress;
   int64_t slots = 0;
+  progress.workers.reserve(static_cast<size_t>(state.workers()));
   for (int64_t key = 1; key <= state.workers(); ++key) {
     const core::Worker& worker = state.worker(core::WorkerKey{key});
     Progress::Worker& seen = progress.workers[WorkerName(worker.row.name)];
@@ -49,9 +50,9 @@ Progress ProgressOf(const core::State& state, const Now& now) {
       slots += static_cast<int64_t>(worker.row.slots.size());
     }
     for (const core::JobKey job : worker.leases) {
-      const std::string name = JobName(state.job(job).id);
-      seen.jobs.push_back(name);
-      progress.epochs_done[name] = state.lease(job).epochs_done;
+      const JobId& id = state.job(job).id;
+      seen.jobs.push_back(id);
+      progress.epochs_done[id] = state.lease(job).epochs_done;
     }
   }
   for (int64_t key = 1; key <= state.sweeps(); ++key) {

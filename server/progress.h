@@ -20,15 +20,15 @@ inline constexpr absl::Duration kProgressAge = absl::Milliseconds(100);
 // Never changed once published.
 struct Progress {
   struct Worker {
-    absl::Time seen;                // unset (InfinitePast) if it is away
-    std::vector<std::string> jobs;  // `jobs/{hex}` that it has
+    absl::Time seen;          // unset (InfinitePast) if it is away
+    std::vector<JobId> jobs;  // that it has
   };
-  absl::flat_hash_map<std::string, int32_t> epochs_done;  // by `jobs/{hex}`, of live jobs
-  absl::flat_hash_map<std::string, Worker> workers;       // by `workers/{id}`
-  absl::flat_hash_map<std::string, double> eta_s;         // by `sweeps/{name}`, where known
+  absl::flat_hash_map<JobId, int32_t> epochs_done;   // of live jobs
+  absl::flat_hash_map<std::string, Worker> workers;  // by `workers/{id}`
+  absl::flat_hash_map<std::string, double> eta_s;    // by `sweeps/{name}`, where known
 };
 
-// Reads all workers and sweeps.
+// Reads all workers and sweeps, on the strand, ten times a second: ids are not spelled out here.
 Progress ProgressOf(const core::State& state, const Now& now);
 
 // Expected seconds until a sweep ends with `slots` slots of its own, of which no more than it has

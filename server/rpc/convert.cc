@@ -405,7 +405,9 @@ void AddProgress(const Progress& progress, v1::Sweep* sweep) {
 }
 
 void AddProgress(const Progress& progress, v1::Job* job) {
-  const auto epochs = progress.epochs_done.find(job->name());
+  const auto id = ParseJobName(job->name());
+  if (!id.ok()) return;
+  const auto epochs = progress.epochs_done.find(*id);
   if (epochs != progress.epochs_done.end()) job->set_epochs_done(epochs->second);
 }
 
@@ -413,7 +415,7 @@ void AddProgress(const Progress& progress, v1::Worker* worker) {
   const auto known = progress.workers.find(worker->name());
   if (known == progress.workers.end()) return;
   worker->clear_jobs();
-  for (const std::string& job : known->second.jobs) worker->add_jobs(job);
+  for (const JobId& job : known->second.jobs) worker->add_jobs(JobName(job));
   if (known->second.seen == absl::InfinitePast()) return;
   const int64_t ms = absl::ToUnixMillis(known->second.seen);
   worker->mutable_seen_time()->set_seconds(ms / 1000);
