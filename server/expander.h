@@ -30,7 +30,7 @@ namespace retort {
 struct ExpanderOptions {
   int64_t max_jobs = 1'000'000;                            // of one sweep
   size_t max_sweeps = 64;                                  // under way at once; more are refused
-  int64_t chunk_jobs = core::kMostJobsInChunk;             // in one commit
+  int64_t chunk_jobs = 1000;                               // in one commit, which Syncs wait for
   absl::Duration first_backoff = absl::Milliseconds(100);  // after a failed chunk, doubling
   absl::Duration most_backoff = absl::Seconds(5);
   // How long whoever submitted waits for chunks that fail; then the error is said, and the chunks

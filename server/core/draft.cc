@@ -163,7 +163,7 @@ void Draft::StartLease(JobKey key, WorkerKey worker, int16_t slot) {
   attempt.number = row.attempt;
   attempt.worker = worker;
   attempt.lease_ms = now_ms_;
-  Write(attempt);
+  WriteAttempt(std::move(attempt));
 }
 
 void Draft::StartRunning(JobKey key) {
@@ -176,7 +176,7 @@ void Draft::StartRunning(JobKey key) {
   attempt.worker = row.worker;
   attempt.lease_ms = row.lease_ms;
   attempt.start_ms = now_ms_;
-  Write(attempt);
+  WriteAttempt(std::move(attempt));
   // There are no checkpoints to go on from: every attempt begins at the first step.
   if (row.attempt > 1) Write(PointsDeleted{key, 0});
 }
@@ -194,8 +194,17 @@ void Draft::EndAttempt(JobKey key, FailureCause cause, const std::string& messag
   attempt.device_s = device_s;
   attempt.cause = cause;
   attempt.message = message;
-  Write(std::move(attempt));
+  WriteAttempt(std::move(attempt));
   for (const SweepKey sweep : state_.job(key).sweeps) EditSweep(sweep).device_s += device_s;
+}
+
+void Draft::WriteAttempt(AttemptWritten attempt) {
+  auto* last = others_.empty() ? nullptr : std::get_if<AttemptWritten>(&others_.back());
+  if (last != nullptr && last->job == attempt.job && last->number == attempt.number) {
+    *last = std::move(attempt);
+  } else {
+    others_.emplace_back(std::move(attempt));
+  }
 }
 
 double Draft::LeasedFor(JobKey key) const {
@@ -264,6 +273,8 @@ absl::StatusOr<Decision> Draft::Finish() {
   decision.at = now_.monotonic;
   decision.placed_all = placed_all_;
   auto& out = decision.records;
+  out.reserve(created_sweeps_.size() + created_workers_.size() + created_jobs_.size() +
+              members_.size() + jobs_.size() + sweeps_.size() + workers_.size() + others_.size());
   for (auto& created : created_sweeps_) out.emplace_back(std::move(created));
   for (auto& created : created_workers_) out.emplace_back(std::move(created));
   for (auto& created : created_jobs_) out.emplace_back(std::move(created));
