@@ -226,7 +226,9 @@ void Agent::OnProgress(const AttemptKey& key, Attempt& attempt,
                        const v1::RunnerProgress& progress) {
   attempt.epochs_done = std::max(attempt.epochs_done, progress.epochs_done());
   if (progress.points().empty()) return;
-  attempt.held.assign(progress.points().begin(), progress.points().end());
+  // Behind those that are held already: a runner that is stopped is read again before they are
+  // gone.
+  attempt.held.insert(attempt.held.end(), progress.points().begin(), progress.points().end());
   Spill(key, attempt);
   if (attempt.held.empty()) return;
   spdlog::warn("attempt {} waits: the spool is full until the coordinator takes its points",

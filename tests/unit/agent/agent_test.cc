@@ -267,6 +267,17 @@ TEST_F(AgentTest, RunnerWaitsWhileTheSpoolIsFullAndNothingIsDropped) {
   EXPECT_EQ(client_.batches.back().first_seq(), 3);
 }
 
+TEST_F(AgentTest, PointsThatComeWhileOthersAreHeldAreHeldBehindThem) {
+  spool_.room = 4;
+  RunOne();
+  Progress(3, 1);
+  Progress(3, 2);
+  Progress(3, 3);  // of a runner that is read again because it is to stop
+  spool_.room = 100;
+  Ack(3);
+  EXPECT_EQ(spool_.entries.at(AttemptKey{kJob, 1}).points.size(), 9u);
+}
+
 TEST_F(AgentTest, CoordinatorAwayKeepsEverythingRunningAndReportsLater) {
   RunOne();
   for (int i = 0; i < 30; ++i) {
