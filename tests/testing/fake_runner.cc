@@ -280,14 +280,20 @@ int EmitEpoch(const v1::TrainingSpec& spec, int epoch, int epochs) {
   return 2;
 }
 
+// Without the handlers that sanitizers put there: they would turn the signal into an exit status.
+void DieBySegfault() {
+  std::signal(SIGSEGV, SIG_DFL);
+  raise(SIGSEGV);
+}
+
 // What happens in epoch 1 besides training. True if the attempt has ended.
 bool Misbehave(const v1::RunJob& job, Commands& commands) {
   switch (job.spec().seed()) {
     case kSegfault:
-      raise(SIGSEGV);
+      DieBySegfault();
       break;
     case kSegfaultOnce:
-      if (job.attempt() == 1) raise(SIGSEGV);
+      if (job.attempt() == 1) DieBySegfault();
       break;
     case kLeave:
       std::exit(3);
