@@ -282,7 +282,7 @@ int EmitEpoch(const v1::TrainingSpec& spec, int epoch, int epochs) {
 
 // Without the handlers that sanitizers put there: they would turn the signal into an exit status.
 void DieBySegfault() {
-  std::signal(SIGSEGV, SIG_DFL);
+  signal(SIGSEGV, SIG_DFL);
   raise(SIGSEGV);
 }
 
