@@ -212,7 +212,7 @@ TEST_F(DiskTest, DatabaseOfANewerVersionIsRefusedAndLeftAsItIs) {
   const Outcome outcome = StartInVain();
   EXPECT_EQ(outcome.exit_code, 4);
   EXPECT_THAT(outcome.err, HasSubstr("schema version 999"));
-  EXPECT_THAT(outcome.err, HasSubstr("use a newer Retort"));
+  EXPECT_THAT(outcome.err, HasSubstr("use the newer Retort that wrote it"));
 }
 
 }  // namespace

@@ -273,6 +273,7 @@ TEST_F(LimitsTest, Syncs) {
   Serve({.syncs = {.all = 1, .of_a_caller = 1}});
   FakeWorker first(*workers_, "w1");
   ASSERT_TRUE(first.Sync(1).ok());
+  absl::SleepFor(kLease / 20);  // until the server, too, is done with it
   auto parked = std::async(std::launch::async, [&first] { return first.Sync(1); });
   absl::SleepFor(kLease / 20);
   FakeWorker second(*workers_, "w2");
