@@ -242,7 +242,9 @@ void Agent::Spill(const AttemptKey& key, Attempt& attempt) {
   if (status.ok()) {
     attempt.points.end += static_cast<int64_t>(attempt.held.size());
     attempt.held.clear();
-  } else if (!absl::IsResourceExhausted(status)) {
+  } else if (absl::IsResourceExhausted(status)) {
+    attempt.disk_was_full = attempt.disk_was_full || !spool_.HasRoom();
+  } else {
     spdlog::error("attempt {}: points cannot be spooled: {}", key.ToString(), MessageOf(status));
   }
 }
@@ -335,8 +337,9 @@ void Agent::Fail(const AttemptKey& key, Attempt& attempt, v1::FailureCause cause
   if (cause == v1::FAILURE_CAUSE_UNSPECIFIED) cause = v1::FAILURE_CAUSE_CRASHED;
   const bool may_be_the_disk =
       cause == v1::FAILURE_CAUSE_CRASHED || cause == v1::FAILURE_CAUSE_ARTIFACT;
-  if (may_be_the_disk && !spool_.HasRoom()) {
-    // The job is not to blame, and another machine may have room.
+  if (may_be_the_disk && (attempt.disk_was_full || !spool_.HasRoom())) {
+    // The job is not to blame, and another machine may have room. What the runner said while the
+    // disk was full may be read only now that there is room again.
     *attempt.outcome.mutable_failure() =
         MakeFailure(v1::FAILURE_CAUSE_PREEMPTED, "no space left on the worker's disk: " + message);
   } else {

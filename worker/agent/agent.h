@@ -120,6 +120,7 @@ class Agent {
     std::optional<v1::RunnerFinished> finished;  // if it settles with a result
     bool published = false;
     absl::Duration settle_by = absl::InfiniteDuration();  // if it settles with a failure
+    bool disk_was_full = false;                           // while it ran
     int failures = 0;                                     // of fetching or publishing
     absl::Duration retry = absl::InfiniteDuration();
     v1::FinishedAttempt outcome;
