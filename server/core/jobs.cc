@@ -144,6 +144,8 @@ absl::StatusOr<Decision> DecideArtifactLost(const State& state, const ArtifactLo
     if (state.job(key).row.state != JobState::kSucceeded) continue;
     draft.Write(ResultWithdrawn{key, *state.weights(key)});
     draft.Move(key, JobState::kQueued);
+    // Its teacher's weights may have been lost before its own.
+    if (draft.WaitingState(state.job(key).teacher) == JobState::kBlocked) draft.Requeue(key);
     if (!draft.Wanted(key)) draft.CancelJob(key);
   }
   return draft.Finish();

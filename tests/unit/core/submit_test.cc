@@ -171,6 +171,19 @@ TEST(SubmitTest, LostWeightsRequeueTheTeacherAndBlockItsStudents) {
   EXPECT_EQ(loop.StateOf("a"), JobState::kQueued);
 }
 
+TEST(SubmitTest, StudentWhoseWeightsAreLostAfterItsTeachersWaitsForTheTeacher) {
+  Loop loop;
+  loop.Submit("s", {TeacherJob("t"), StudentJob("a", "t")});
+  FakeWorker worker;
+  loop.Succeed(worker, loop.Take(worker).id);
+  loop.Succeed(worker, loop.Take(worker).id);
+  ASSERT_EQ(loop.StateOf("a"), JobState::kSucceeded);
+  ASSERT_TRUE(loop.Do(ArtifactLost{HashOf("weights of " + IdOf("t").hex())}).ok());
+  ASSERT_TRUE(loop.Do(ArtifactLost{HashOf("weights of " + IdOf("a").hex())}).ok());
+  EXPECT_EQ(loop.StateOf("t"), JobState::kQueued);
+  EXPECT_EQ(loop.StateOf("a"), JobState::kBlocked);
+}
+
 TEST(SubmitTest, CancelledJobsStayCancelledWhateverSweepsWantThem) {
   Loop loop;
   loop.Submit("s", {TeacherJob("t"), StudentJob("a", "t")});
