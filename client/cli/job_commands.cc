@@ -72,7 +72,30 @@ struct ChangeFlags {
   std::vector<std::string> ids;
   std::string sweep;
   std::vector<std::string> states;
+  std::vector<std::string> causes;
 };
+
+// One line that says what it is and the decisive reason, the other reasons, what is left of its
+// budgets.
+void Explain(Context& context, const std::string& id) {
+  const auto explanation = context.NewClient().ExplainJob(id);
+  if (!explanation.ok()) return context.Fail(explanation.status());
+  if (context.format != Format::kTable) return EmitObject(context, ExplanationJson(*explanation));
+  std::ostream& out = context.terminal.out;
+  out << "job " << ShortName(explanation->job()).substr(0, 12) << " is "
+      << StateName(explanation->state());
+  if (explanation->attempt() > 0) out << ", attempt " << explanation->attempt();
+  if (explanation->reasons_size() > 0) out << ": " << Escaped(explanation->reasons(0).message());
+  out << "\n";
+  for (int i = 1; i < explanation->reasons_size(); ++i) {
+    out << "  - " << Escaped(explanation->reasons(i).message()) << "\n";
+  }
+  for (const v1::FailureBudget& budget : explanation->budgets()) {
+    if (budget.spent() == 0) continue;
+    out << "  failures of cause " << CauseName(budget.cause()) << ": " << budget.spent()
+        << " (allowed " << budget.limit() << ")\n";
+  }
+}
 
 void Retry(Context& context, const ChangeFlags& flags) {
   if (flags.ids.empty() == flags.sweep.empty()) {
@@ -82,9 +105,15 @@ void Retry(Context& context, const ChangeFlags& flags) {
   auto states = ParseStates(flags.states);
   if (!states.ok()) return context.Fail(states.status());
   if (states->empty()) states->push_back(v1::JOB_STATE_FAILED);
+  std::vector<v1::FailureCause> causes;
+  for (const std::string& name : flags.causes) {
+    const auto cause = ParseFailureCause(name);
+    if (!cause.ok()) return context.Fail(cause.status());
+    causes.push_back(*cause);
+  }
   Client client = context.NewClient();
-  const auto changed =
-      flags.ids.empty() ? client.RetryJobs(flags.sweep, *states) : client.RetryJobs(flags.ids);
+  const auto changed = flags.ids.empty() ? client.RetryJobs(flags.sweep, *states, causes)
+                                         : client.RetryJobs(flags.ids, causes);
   if (!changed.ok()) return context.Fail(changed.status());
   EmitObject(context, {{"changed", *changed}});
 }
@@ -133,7 +162,20 @@ void AddJobCommands(CLI::App& app, Context& context) {
   retry->add_option("JOB", flags->ids, "ids of jobs");
   retry->add_option("--sweep", flags->sweep, "all jobs of this sweep in the given states");
   retry->add_option("--state", flags->states, kStates)->delimiter(',');
+  retry
+      ->add_option(
+          "--cause", flags->causes,
+          "only jobs whose last failure had this cause (may be repeated): LOST, PREEMPTED, "
+          "CRASHED, OUT_OF_MEMORY, ARTIFACT, NUMERIC, TIMEOUT, INVALID")
+      ->delimiter(',');
   retry->callback([&context, flags] { Retry(context, *flags); });
+
+  CLI::App* explain =
+      group->add_subcommand("explain", "say why a job does not run, or what became of it");
+  const auto explained = std::make_shared<std::string>();
+  explain->add_option("JOB", *explained, "id of the job, or at least 6 of its first digits")
+      ->required();
+  explain->callback([&context, explained] { Explain(context, *explained); });
 
   CLI::App* cancel = group->add_subcommand("cancel", "cancel jobs, whatever sweeps want them");
   const auto ids = std::make_shared<std::vector<std::string>>();

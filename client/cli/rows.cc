@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "common/fields.h"
 
@@ -77,6 +78,40 @@ absl::StatusOr<v1::JobState> ParseJobState(const std::string& name) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--state: '", name, "' is no state of a job", Suggestion(name, known)));
+}
+
+absl::StatusOr<v1::FailureCause> ParseFailureCause(const std::string& name) {
+  std::vector<std::string> known;
+  for (int i = 1; i < v1::FailureCause_ARRAYSIZE; ++i) {
+    const auto cause = static_cast<v1::FailureCause>(i);
+    if (CauseName(cause) == absl::AsciiStrToLower(name)) return cause;
+    known.push_back(absl::AsciiStrToUpper(CauseName(cause)));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--cause: '", name,
+                   "' is no cause of failure; expected one of: ", absl::StrJoin(known, ", ")));
+}
+
+Json ExplanationJson(const v1::Explanation& explanation) {
+  Json reasons = Json::array();
+  for (const v1::Reason& reason : explanation.reasons()) {
+    Json related = Json::array();
+    for (const std::string& name : reason.related()) related.push_back(name);
+    reasons.push_back({{"code", Lower(v1::ReasonCode_Name(reason.code()), "REASON_CODE_")},
+                       {"message", reason.message()},
+                       {"related", related}});
+  }
+  Json budgets = Json::array();
+  for (const v1::FailureBudget& budget : explanation.budgets()) {
+    budgets.push_back({{"cause", CauseName(budget.cause())},
+                       {"spent", budget.spent()},
+                       {"limit", budget.limit()}});
+  }
+  return {{"job", ShortName(explanation.job())},
+          {"state", StateName(explanation.state())},
+          {"attempt", explanation.attempt()},
+          {"reasons", reasons},
+          {"budgets", budgets}};
 }
 
 Json TimeJson(const google::protobuf::Timestamp& time, bool is_set) {

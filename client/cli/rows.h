@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "client/cli/context.h"
 #include "retort/v1/resources.pb.h"
+#include "retort/v1/sweep_service.pb.h"
 
 namespace retort {
 
@@ -20,12 +21,19 @@ std::string KindName(v1::JobKind kind);
 // INVALID_ARGUMENT with the known states.
 absl::StatusOr<v1::JobState> ParseJobState(const std::string& name);
 
+// INVALID_ARGUMENT with the known causes. Upper or lower case.
+absl::StatusOr<v1::FailureCause> ParseFailureCause(const std::string& name);
+
 // `2026-11-22T18:50:00Z`, or null if unset.
 Json TimeJson(const google::protobuf::Timestamp& time, bool is_set);
 
 Json SweepRow(const v1::Sweep& sweep);
 Json JobRow(const v1::Job& job);
 Json WorkerRow(const v1::Worker& worker);
+
+// Why a job is in its state: `job`, `state`, `attempt`, `reasons` (`code`, `message`, `related`)
+// and `budgets` (`cause`, `spent`, `limit`).
+Json ExplanationJson(const v1::Explanation& explanation);
 
 // A job with its result, as `retort results -o json` documents it; numbers of a job without a
 // result are null. `selected` is set by Select (results.h).

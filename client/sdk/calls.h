@@ -22,7 +22,8 @@ namespace retort {
 inline absl::Status FromGrpc(const grpc::Status& status, const std::string& address) {
   if (status.ok()) return absl::OkStatus();
   const auto code = static_cast<absl::StatusCode>(status.error_code());
-  if (code == absl::StatusCode::kUnavailable) {
+  // An answer of the coordinator itself carries details; without them nobody answered.
+  if (code == absl::StatusCode::kUnavailable && status.error_details().empty()) {
     return absl::UnavailableError(
         absl::StrCat("no coordinator answers at ", address, " (", status.error_message(), ")"));
   }

@@ -67,7 +67,8 @@ Client::Client(std::shared_ptr<grpc::Channel> channel, std::string address, Clie
       options_(options),
       channel_(std::move(channel)),
       sweeps_(v1::SweepService::NewStub(channel_)),
-      artifacts_(v1::ArtifactService::NewStub(channel_)) {}
+      artifacts_(v1::ArtifactService::NewStub(channel_)),
+      admin_(v1::AdminService::NewStub(channel_)) {}
 
 absl::Status Client::WaitUntilServing(absl::Duration timeout,
                                       const std::function<bool()>& keep_waiting) {
@@ -192,21 +193,31 @@ absl::StatusOr<v1::Job> Client::GetJob(std::string_view id) {
   return Call(options_, address_, *sweeps_, &SweepStub::GetJob, request);
 }
 
+absl::StatusOr<v1::Explanation> Client::ExplainJob(std::string_view id) {
+  v1::ExplainJobRequest request;
+  request.set_name(JobResource(id));
+  return Call(options_, address_, *sweeps_, &SweepStub::ExplainJob, request);
+}
+
 absl::StatusOr<int64_t> Client::RetryJobs(std::string_view sweep,
-                                          const std::vector<v1::JobState>& states) {
+                                          const std::vector<v1::JobState>& states,
+                                          const std::vector<v1::FailureCause>& causes) {
   v1::ChangeJobsRequest request;
   request.set_request_id(NewUuid());
   request.set_sweep(SweepName(sweep));
   for (const v1::JobState state : states) request.add_states(state);
+  for (const v1::FailureCause cause : causes) request.add_causes(cause);
   RETORT_ASSIGN_OR_RETURN(const auto answer,
                           Call(options_, address_, *sweeps_, &SweepStub::RetryJobs, request));
   return answer.changed();
 }
 
-absl::StatusOr<int64_t> Client::RetryJobs(const std::vector<std::string>& ids) {
+absl::StatusOr<int64_t> Client::RetryJobs(const std::vector<std::string>& ids,
+                                          const std::vector<v1::FailureCause>& causes) {
   v1::ChangeJobsRequest request;
   request.set_request_id(NewUuid());
   for (const std::string& id : ids) request.add_names(JobResource(id));
+  for (const v1::FailureCause cause : causes) request.add_causes(cause);
   RETORT_ASSIGN_OR_RETURN(const auto answer,
                           Call(options_, address_, *sweeps_, &SweepStub::RetryJobs, request));
   return answer.changed();

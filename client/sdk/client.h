@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "retort/v1/admin_service.grpc.pb.h"
 #include "retort/v1/artifact_service.grpc.pb.h"
 #include "retort/v1/sweep_service.grpc.pb.h"
 
@@ -78,10 +79,14 @@ class Client {
                                                 bool full = false);
   // By id or a unique prefix of at least 6 digits.
   absl::StatusOr<v1::Job> GetJob(std::string_view id);
-  // Number of jobs that changed.
-  absl::StatusOr<int64_t> RetryJobs(std::string_view sweep,
-                                    const std::vector<v1::JobState>& states);
-  absl::StatusOr<int64_t> RetryJobs(const std::vector<std::string>& ids);
+  // Why a job is in its state, by id or a unique prefix of at least 6 digits.
+  absl::StatusOr<v1::Explanation> ExplainJob(std::string_view id);
+  // Queues a sweep's jobs in these states again, of these with one of the causes as their last
+  // failure (all if empty); or jobs by id. Returns the number of jobs that changed.
+  absl::StatusOr<int64_t> RetryJobs(std::string_view sweep, const std::vector<v1::JobState>& states,
+                                    const std::vector<v1::FailureCause>& causes = {});
+  absl::StatusOr<int64_t> RetryJobs(const std::vector<std::string>& ids,
+                                    const std::vector<v1::FailureCause>& causes = {});
   absl::StatusOr<int64_t> CancelJobs(const std::vector<std::string>& ids);
   absl::StatusOr<std::vector<v1::MetricPoint>> ReadMetrics(std::string_view id,
                                                            const std::vector<std::string>& series);
@@ -100,6 +105,15 @@ class Client {
   absl::Status Query(std::string_view sql, int64_t max_rows,
                      const std::function<void(const v1::QueryResponse&)>& on_part);
 
+  // Upkeep of the coordinator. `on_progress` is called at least once a second, on the caller's
+  // thread, and ends the task with CANCELLED by returning false. Findings of a check are no error.
+  using TaskWatch = std::function<bool(const v1::TaskProgress&)>;
+  absl::StatusOr<v1::CheckReport> Check(bool quick, const TaskWatch& on_progress = {});
+  // `folder`: an absolute path on the coordinator's machine.
+  absl::StatusOr<v1::BackupReport> Backup(const std::string& folder,
+                                          const TaskWatch& on_progress = {});
+  absl::StatusOr<v1::CollectGarbageResponse> CollectGarbage(bool dry_run);
+
   // Uploads a file unless the coordinator holds it. The bytes must have the hash.
   absl::Status Upload(const std::string& path, const std::string& sha256);
   // Writes an artifact to a file, which is there only if it is whole. DATA_LOSS: another hash.
@@ -111,6 +125,7 @@ class Client {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::SweepService::Stub> sweeps_;
   std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
 };
 
 }  // namespace retort

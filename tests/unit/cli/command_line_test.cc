@@ -12,6 +12,7 @@ namespace retort {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -66,6 +67,12 @@ TEST_F(CommandLineTest, UsageErrorsEndWithTwoAndSayWhatWouldBeRight) {
       {{"sweep", "wait", "a", "--timeout", "soon"}, "'soon'; expected a duration"},
       {{"job", "list", "--state", "runing"}, "did you mean 'running'"},
       {{"job", "retry"}, "--sweep"},
+      {{"job", "retry", "--sweep", "a", "--cause", "BORED"},
+       "'BORED' is no cause of failure; expected one of: LOST, PREEMPTED, CRASHED, OUT_OF_MEMORY, "
+       "ARTIFACT, NUMERIC, TIMEOUT, INVALID"},
+      {{"job", "explain"}, "JOB is required"},
+      {{"admin", "backup"}, "TARGET is required"},
+      {{"admin", "restore", "x"}, "FOLDER is required"},
       {{"fit", "a", "--size", "weight"}, "weight"},
       {{"data", "prepare", "ieee", "--from", "x", "--out", "y"}, "ieee"},
       {{"data", "prepare", "ieee-spc-2015", "--from", "x", "--out", "y", "--filter", "best"},
@@ -105,6 +112,73 @@ TEST_F(CommandLineTest, BadSweepFilesEndWithTwoAndLeaveNothingBehind) {
   EXPECT_FALSE(std::filesystem::exists(Path("state")));
   EXPECT_TRUE(fake_.created.empty());
   EXPECT_TRUE(fake_.artifacts.empty());
+}
+
+TEST_F(CommandLineTest, JobsAreRetriedByTheCauseOfTheirFailure) {
+  const Ran ran = Run({"job", "retry", "--sweep", "small", "--state", "failed", "--cause",
+                       "CRASHED,lost", "--cause", "NUMERIC"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, ContainsRegex("changed +1\n"));
+  ASSERT_EQ(fake_.retried.size(), 1u);
+  EXPECT_THAT(fake_.retried[0].causes(),
+              ::testing::ElementsAre(v1::FAILURE_CAUSE_CRASHED, v1::FAILURE_CAUSE_LOST,
+                                     v1::FAILURE_CAUSE_NUMERIC));
+}
+
+TEST_F(CommandLineTest, ExplainSaysTheVerdictFirst) {
+  const std::string id(64, 'a');
+  EXPECT_EQ(Run({"job", "explain", id}).code, kNotFound);
+  fake_.explanation.set_job("jobs/" + id);
+  fake_.explanation.set_state(v1::JOB_STATE_QUEUED);
+  fake_.explanation.set_attempt(2);
+  v1::Reason* reason = fake_.explanation.add_reasons();
+  reason->set_code(v1::REASON_CODE_NO_FREE_SLOT);
+  reason->set_message("every slot is busy");
+  reason->add_related("workers/w1");
+  fake_.explanation.add_reasons()->set_message("3 jobs come before it\x1b[31m");
+  v1::FailureBudget* budget = fake_.explanation.add_budgets();
+  budget->set_cause(v1::FAILURE_CAUSE_CRASHED);
+  budget->set_spent(1);
+  budget->set_limit(2);
+  const Ran ran = Run({"job", "explain", id});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out,
+            "job aaaaaaaaaaaa is queued, attempt 2: every slot is busy\n"
+            "  - 3 jobs come before it\\x1b[31m\n"
+            "  failures of cause crashed: 1 (allowed 2)\n");
+  const Json json = Json::parse(Run({"job", "explain", id, "-o", "json"}).out);
+  EXPECT_EQ(json["state"], "queued");
+  EXPECT_EQ(json["reasons"][0]["code"], "no_free_slot");
+  EXPECT_EQ(json["reasons"][0]["related"][0], "workers/w1");
+  EXPECT_EQ(json["budgets"][0]["limit"], 2);
+}
+
+TEST_F(CommandLineTest, ChecksEndWithOneIfSomethingIsWrong) {
+  EXPECT_EQ(Run({"admin", "check"}).code, kDone);
+  v1::Finding* finding = fake_.check_report.add_findings();
+  finding->set_code(v1::FINDING_CODE_ARTIFACT_DAMAGED);
+  finding->set_severity(v1::SEVERITY_ERROR);
+  finding->set_subject("0123");
+  finding->set_message("its bytes have another hash");
+  fake_.check_report.set_all_findings(1);
+  fake_.check_report.set_errors(1);
+  const Ran ran = Run({"admin", "check"});
+  EXPECT_EQ(ran.code, kJobsFailed);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("artifact_damaged"), HasSubstr("0123")));
+  const Json json = Json::parse(Run({"admin", "check", "-o", "json"}).out);
+  EXPECT_EQ(json["findings"][0]["severity"], "error");
+  EXPECT_EQ(json["errors"], 1);
+}
+
+TEST_F(CommandLineTest, BackupsAreAskedForOnceAndByAbsolutePath) {
+  fake_.unavailable = 2;
+  const Ran ran = Run({"admin", "backup", Path("x/../backup")});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  ASSERT_EQ(fake_.backups.size(), 1u);
+  EXPECT_EQ(fake_.backups[0].folder(), Path("backup"));
+  EXPECT_THAT(ran.out, ContainsRegex("jobs +7\n"));
+  EXPECT_THAT(Run({"admin", "gc", "--dry-run"}).out, ContainsRegex("taken +5\n"));
+  EXPECT_THAT(Run({"admin", "gc"}).out, ContainsRegex("taken +6\n"));
 }
 
 TEST_F(CommandLineTest, DamagedDataEndsWithTwoAndWritesNothing) {

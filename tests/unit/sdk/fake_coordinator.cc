@@ -42,6 +42,7 @@ void FakeCoordinator::Restart() {
   builder.AddListeningPort(address_, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(static_cast<v1::SweepService::Service*>(this));
   builder.RegisterService(static_cast<v1::ArtifactService::Service*>(this));
+  builder.RegisterService(static_cast<v1::AdminService::Service*>(this));
   server_ = builder.BuildAndStart();
   address_ = "127.0.0.1:" + std::to_string(port);
 }
@@ -145,6 +146,45 @@ Status FakeCoordinator::GetJob(Context*, const v1::GetJobRequest* request, v1::J
     return Status::OK;
   }
   return NoSuch(request->name());
+}
+
+Status FakeCoordinator::ExplainJob(Context*, const v1::ExplainJobRequest* request,
+                                   v1::Explanation* response) {
+  const std::lock_guard lock(mutex);
+  if (explanation.job().empty()) return NoSuch(request->name());
+  *response = explanation;
+  return Status::OK;
+}
+
+Status FakeCoordinator::Check(Context*, const v1::CheckRequest*,
+                              grpc::ServerWriter<v1::CheckResponse>* writer) {
+  const std::lock_guard lock(mutex);
+  v1::CheckResponse part;
+  part.mutable_progress()->set_step("reading artifacts");
+  writer->Write(part);
+  *part.mutable_report() = check_report;
+  writer->Write(part);
+  return Status::OK;
+}
+
+Status FakeCoordinator::Backup(Context*, const v1::BackupRequest* request,
+                               grpc::ServerWriter<v1::BackupResponse>* writer) {
+  const std::lock_guard lock(mutex);
+  if (Away()) return Gone();
+  backups.push_back(*request);
+  v1::BackupResponse part;
+  part.mutable_progress()->set_step("copying the database");
+  writer->Write(part);
+  part.mutable_report()->set_folder(request->folder());
+  part.mutable_report()->set_jobs(7);
+  writer->Write(part);
+  return Status::OK;
+}
+
+Status FakeCoordinator::CollectGarbage(Context*, const v1::CollectGarbageRequest* request,
+                                       v1::CollectGarbageResponse* response) {
+  response->set_taken(request->dry_run() ? 5 : 6);
+  return Status::OK;
 }
 
 Status FakeCoordinator::RetryJobs(Context*, const v1::ChangeJobsRequest* request,

@@ -12,12 +12,15 @@
 #include <string>
 #include <vector>
 
+#include "retort/v1/admin_service.grpc.pb.h"
 #include "retort/v1/artifact_service.grpc.pb.h"
 #include "retort/v1/sweep_service.grpc.pb.h"
 
 namespace retort {
 
-class FakeCoordinator : public v1::SweepService::Service, public v1::ArtifactService::Service {
+class FakeCoordinator : public v1::SweepService::Service,
+                        public v1::ArtifactService::Service,
+                        public v1::AdminService::Service {
  public:
   FakeCoordinator();  // on a free port of the loopback
   ~FakeCoordinator() override;
@@ -37,6 +40,9 @@ class FakeCoordinator : public v1::SweepService::Service, public v1::ArtifactSer
   std::set<std::string> request_ids;
   std::vector<v1::CreateSweepRequest> created;
   std::vector<v1::ChangeJobsRequest> retried;
+  v1::Explanation explanation;  // of every job
+  v1::CheckReport check_report;
+  std::vector<v1::BackupRequest> backups;
   int list_job_calls = 0;
   int upload_parts = 0;
 
@@ -50,6 +56,7 @@ class FakeCoordinator : public v1::SweepService::Service, public v1::ArtifactSer
                           grpc::ServerWriter<v1::Sweep>*) override;
   grpc::Status ListJobs(Context*, const v1::ListJobsRequest*, v1::ListJobsResponse*) override;
   grpc::Status GetJob(Context*, const v1::GetJobRequest*, v1::Job*) override;
+  grpc::Status ExplainJob(Context*, const v1::ExplainJobRequest*, v1::Explanation*) override;
   grpc::Status RetryJobs(Context*, const v1::ChangeJobsRequest*, v1::ChangeJobsResponse*) override;
   grpc::Status TailLogs(Context*, const v1::TailLogsRequest*,
                         grpc::ServerWriter<v1::TailLogsResponse>*) override;
@@ -64,6 +71,13 @@ class FakeCoordinator : public v1::SweepService::Service, public v1::ArtifactSer
                       v1::UploadResponse*) override;
   grpc::Status Download(Context*, const v1::DownloadRequest*,
                         grpc::ServerWriter<v1::DownloadResponse>*) override;
+
+  grpc::Status Check(Context*, const v1::CheckRequest*,
+                     grpc::ServerWriter<v1::CheckResponse>*) override;
+  grpc::Status Backup(Context*, const v1::BackupRequest*,
+                      grpc::ServerWriter<v1::BackupResponse>*) override;
+  grpc::Status CollectGarbage(Context*, const v1::CollectGarbageRequest*,
+                              v1::CollectGarbageResponse*) override;
 
  private:
   bool Away();  // takes one from `unavailable`
