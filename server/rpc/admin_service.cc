@@ -69,21 +69,22 @@ absl::StatusOr<Response> Once(Coordinator& coordinator, const google::protobuf::
                               const Run& run) {
   RETORT_RETURN_IF_ERROR(CheckRequestId(request_id));
   const std::string arguments = core::HashOfArguments(request);
-  RETORT_ASSIGN_OR_RETURN(const auto known, FindAnswer(coordinator, request_id, method, arguments));
+  RETORT_ASSIGN_OR_RETURN(auto known, FindAnswer(coordinator, request_id, method, arguments));
   Response response;
-  if (known.has_value()) {
-    if (response.ParseFromString(*known)) return response;
-    return absl::InternalError(
-        absl::StrCat("request_id: ", request_id, ": its answer cannot be read"));
+  if (!known.has_value()) {
+    RETORT_ASSIGN_OR_RETURN(response, run());
+    RETORT_RETURN_IF_ERROR(
+        PostAndWait(coordinator, core::NoteRequest{.request_id = request_id,
+                                                   .method = method,
+                                                   .arguments = arguments,
+                                                   .answer = response.SerializeAsString()})
+            .status());
+    // A twin that ran beside this one may have been noted before: both say what was noted.
+    RETORT_ASSIGN_OR_RETURN(known, FindAnswer(coordinator, request_id, method, arguments));
   }
-  RETORT_ASSIGN_OR_RETURN(response, run());
-  RETORT_RETURN_IF_ERROR(
-      PostAndWait(coordinator, core::NoteRequest{.request_id = request_id,
-                                                 .method = method,
-                                                 .arguments = arguments,
-                                                 .answer = response.SerializeAsString()})
-          .status());
-  return response;
+  if (known.has_value() && response.ParseFromString(*known)) return response;
+  return absl::InternalError(
+      absl::StrCat("request_id: ", request_id, ": its answer cannot be read"));
 }
 
 // ------------------------------------------------------------------------------------------
