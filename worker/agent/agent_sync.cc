@@ -26,6 +26,8 @@ constexpr absl::Duration kLastWord = absl::Seconds(1);
 constexpr absl::Duration kSpillRetry = absl::Seconds(1);
 // While the disk is full, until it is looked at again.
 constexpr absl::Duration kNoRoomCheck = absl::Seconds(1);
+// Longest pause between Syncs that fail.
+constexpr absl::Duration kMostSyncPause = absl::Seconds(5);
 // How long the first Sync waits for points of attempts that failed before this start.
 constexpr absl::Duration kFirstSyncPatience = absl::Seconds(2);
 
@@ -114,7 +116,10 @@ void Agent::TakeSyncError(const absl::Status& error, Now now) {
     if (careful_) DropRefused();
     careful_ = true;
   }
-  const absl::Duration delay = BackoffDelay(sync_failures_++, Random01());
+  // A coordinator that comes back gives each lease one new term: several tries must fit into it.
+  const absl::Duration most = std::min(kMostSyncPause, lease_ / 8);
+  const absl::Duration delay =
+      BackoffDelay(sync_failures_++, Random01(), absl::Milliseconds(100), most);
   next_sync_ = now.monotonic + delay;
   if (sync_failures_ == 1 || sync_failures_ % 10 == 0) {
     spdlog::warn("no answer from the coordinator, try {}: {}; {} attempts go on", sync_failures_,

@@ -15,7 +15,7 @@ constexpr int kMostMessageBytes = 16 << 20;
 constexpr int kKeepaliveMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
 constexpr int kFirstReconnectMs = 200;
-constexpr int kMostReconnectMs = 5'000;
+constexpr int kMostReconnectMs = 500;  // a small part of the shortest lease, which is 2 s
 
 }  // namespace
 

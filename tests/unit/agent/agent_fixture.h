@@ -47,7 +47,7 @@ class AgentTest : public ::testing::Test {
   // Answers the latest Sync.
   void Answer(v1::SyncResponse response = {}) {
     response.set_number(last().number());
-    response.mutable_lease()->set_seconds(40);
+    if (!response.has_lease()) response.mutable_lease()->set_seconds(40);
     response.mutable_next_sync()->set_seconds(10);
     agent_->OnSync(last().number(), response, now());
     Tick();

@@ -172,6 +172,20 @@ TEST_F(AgentTest, ErrorsAreFollowedByLongerAndLongerPauses) {
   EXPECT_LE(later, absl::Seconds(5));
 }
 
+TEST_F(AgentTest, SeveralTriesFitIntoAShortLease) {
+  Tick();
+  v1::SyncResponse response;
+  response.mutable_lease()->set_seconds(2);
+  Answer(response);
+  Pass(absl::Seconds(10));
+  for (int i = 0; i < 12; ++i) {
+    AnswerError(absl::UnavailableError("refused"));
+    EXPECT_LE(agent_->NextWake() - now().monotonic, absl::Milliseconds(250));
+    time_ = agent_->NextWake() - absl::Seconds(1000);
+    Tick();
+  }
+}
+
 TEST_F(AgentTest, IdleSyncsNeitherSpinNorLeaveTheCoordinatorWithoutAPark) {
   Tick();
   Answer();  // at once, without news
