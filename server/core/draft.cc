@@ -168,7 +168,12 @@ void Draft::StartLease(JobKey key, WorkerKey worker, int16_t slot) {
 
 void Draft::StartRunning(JobKey key) {
   Move(key, JobState::kRunning);
+  NoteStart(key);
+}
+
+void Draft::NoteStart(JobKey key) {
   JobRow& row = EditJob(key);
+  if (row.start_ms != 0) return;
   row.start_ms = now_ms_;
   AttemptWritten attempt;
   attempt.job = key;

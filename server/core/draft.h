@@ -54,8 +54,11 @@ class Draft {
 
   // QUEUED -> LEASED: a new attempt, on this slot.
   void StartLease(JobKey key, WorkerKey worker, int16_t slot);
-  // LEASED -> RUNNING; points of older attempts go.
+  // LEASED -> RUNNING, and NoteStart.
   void StartRunning(JobKey key);
+  // The latest attempt began to train, which may be heard of when the job is no longer leased:
+  // points of older attempts go. Nothing if it was known.
+  void NoteStart(JobKey key);
   // Writes the end of the latest attempt and books its slot time on the sweeps; moves nothing.
   void EndAttempt(JobKey key, FailureCause cause, const std::string& message, double device_s);
   // Seconds since the latest attempt was leased.

@@ -56,6 +56,7 @@ absl::StatusOr<Decision> DecideMetrics(const State& state, const Metrics& metric
   if (news) {
     // Points may overtake the Sync that says that training began.
     if (draft.job(key).state == JobState::kLeased) draft.StartRunning(key);
+    draft.NoteStart(key);
     draft.EditJob(key).points += metrics.batch->points_size() - skip;
     draft.Write(PointsAdded{key, metrics.batch, static_cast<int32_t>(skip)});
   }

@@ -135,6 +135,7 @@ void SyncDecision::TakeFinished(const FinishedReport& report) {
 
 void SyncDecision::Accept(JobKey key, const FinishedReport& report) {
   if (draft_.job(key).state == JobState::kLeased) draft_.StartRunning(key);
+  draft_.NoteStart(key);
   draft_.EndAttempt(key, FailureCause::kNone, "", report.device_s);
   draft_.Move(key, JobState::kSucceeded);
   draft_.EditJob(key).last_cause = FailureCause::kNone;

@@ -115,6 +115,29 @@ TEST(SyncTest, ALateResultOfTheLatestAttemptIsAccepted) {
   EXPECT_EQ(loop.RowOf("a").attempt, 1);
 }
 
+TEST(SyncTest, ALateResultOfAnAttemptThatWasNotKnownToRunReplacesThePointsOfTheOneBefore) {
+  Loop loop;
+  loop.Submit("s", {StudentJob("a")});
+  FakeWorker worker;
+  const Grant first = loop.Take(worker);
+  ASSERT_TRUE(loop.Do(Points(first.id, 0, 3)).ok());
+  loop.Fail(worker, first.id, FailureCause::kCrashed);
+  FakeWorker other;
+  other.name = "w2";
+  other.wanted = 1;
+  const SyncReply reply = loop.Exchange(other);
+  ASSERT_EQ(reply.grants.size(), 1u);
+  loop.Pass(absl::Seconds(61));
+  ASSERT_EQ(loop.StateOf("a"), JobState::kQueued);
+  other.wanted = 0;
+  ASSERT_TRUE(loop.Do(Points(reply.grants[0].id, 0, 1)).ok());
+  loop.Succeed(other, reply.grants[0].id);
+  ASSERT_EQ(loop.StateOf("a"), JobState::kSucceeded);
+  const auto points = loop.store().reader().Metrics(IdOf("a"), {}, 100);
+  ASSERT_TRUE(points.ok());
+  EXPECT_EQ(points->size(), 1u);
+}
+
 TEST(SyncTest, ANewerIncarnationGivesUpWhatTheOlderHad) {
   Loop loop;
   loop.Submit("s", {StudentJob("a")});
