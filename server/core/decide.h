@@ -197,6 +197,8 @@ struct SyncReply {
   std::vector<Grant> grants;
   std::vector<AttemptName> stop;
   std::vector<AttemptName> acknowledged;
+  // Results that wait for their weights, which were published and are not here.
+  std::vector<AttemptName> weights_missing;
   absl::Duration lease;
   absl::Duration next_sync;
   bool drain = false;

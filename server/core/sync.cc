@@ -63,7 +63,7 @@ class SyncDecision {
   bool restarted_ = false;
   SyncReply reply_;
   std::set<JobKey> held_;  // live at the worker, or finished and not accepted yet
-  bool waits_for_points_ = false;
+  bool waits_ = false;     // a result for its points or its weights
   WorkerHeard heard_;
   int live_ = 0;  // leases that go on
 };
@@ -121,7 +121,8 @@ void SyncDecision::TakeFinished(const FinishedReport& report) {
     const bool late = job_state == JobState::kQueued || job_state == JobState::kBlocked;
     if (report.result != nullptr && (IsLive(job_state) || late)) {
       if (draft_.job(key).points < report.result->metric_points() || !report.weights_held) {
-        waits_for_points_ = true;
+        waits_ = true;
+        if (!report.weights_held) reply_.weights_missing.push_back(report.id);
         if (held_.insert(key).second && IsLive(job_state)) ++live_;
         return;
       }
@@ -218,7 +219,7 @@ void SyncDecision::Place() {
 void SyncDecision::Answer() {
   draft_.Effect(heard_);
   const bool news = !reply_.grants.empty() || !reply_.stop.empty() ||
-                    !reply_.acknowledged.empty() || waits_for_points_ ||
+                    !reply_.acknowledged.empty() || waits_ ||
                     // A worker that asks for no jobs knows, or hears of it when its Sync ends.
                     (reply_.drain && !sync_.draining && sync_.wanted > 0);
   if (!news && sync_.token != 0) {
@@ -226,7 +227,7 @@ void SyncDecision::Answer() {
     draft_.Effect(SyncParked{worker_, sync_.token, until});
     return;
   }
-  if (waits_for_points_) reply_.next_sync = kSoon;
+  if (waits_) reply_.next_sync = kSoon;
   draft_.Say(sync_.token, reply_);
 }
 

@@ -357,6 +357,8 @@ void FromAttemptName(const core::AttemptName& name, v1::AttemptId* id) {
 void FromSyncReply(const core::SyncReply& reply, v1::SyncResponse* response) {
   response->set_number(reply.number);
   for (const core::AttemptName& name : reply.stop) FromAttemptName(name, response->add_stop());
+  for (const core::AttemptName& name : reply.weights_missing)
+    FromAttemptName(name, response->add_weights_missing());
   for (const core::AttemptName& name : reply.acknowledged)
     FromAttemptName(name, response->add_acknowledged());
   *response->mutable_lease() = ToDuration(reply.lease);

@@ -293,8 +293,8 @@ absl::Status SimCoordinator::Download(const std::vector<std::string>& hashes) {
 
 bool SimCoordinator::LoseArtifact(bool noticed) {
   std::vector<std::string> weights;
-  for (const auto& [key, job] : oracle_.jobs()) {
-    if (job.result && Holds(job.weights.hex())) weights.push_back(job.weights.hex());
+  for (const std::string& hash : artifacts_) {
+    if (hash != kDatasetHash) weights.push_back(hash);
   }
   if (weights.empty()) return false;
   const std::string hash = world_.random().OneOf(weights);

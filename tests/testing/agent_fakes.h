@@ -37,6 +37,7 @@ struct FakeRunnerPool : RunnerPool {
 struct FakeArtifacts : Artifacts {
   std::vector<AttemptKey> fetches;
   std::vector<std::pair<AttemptKey, std::string>> publishes;
+  std::vector<std::pair<AttemptKey, std::string>> publishes_held;  // hashes
   std::vector<AttemptKey> releases;
 
   void Fetch(const AttemptKey& key, const std::vector<v1::ArtifactRef>&) override {
@@ -44,6 +45,9 @@ struct FakeArtifacts : Artifacts {
   }
   void Publish(const AttemptKey& key, const std::string& path) override {
     publishes.emplace_back(key, path);
+  }
+  void PublishHeld(const AttemptKey& key, const v1::ArtifactRef& artifact) override {
+    publishes_held.emplace_back(key, artifact.sha256());
   }
   void Release(const AttemptKey& key) override { releases.push_back(key); }
   std::vector<std::string> Held(int) const override { return {"held"}; }

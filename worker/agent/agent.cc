@@ -283,7 +283,25 @@ void Agent::OnRunnerExit(int slot, const std::string& reason, Now now) {
 
 void Agent::Publish(const AttemptKey& key, Attempt& attempt) {
   attempt.retry = absl::InfiniteDuration();
-  artifacts_.Publish(key, attempt.finished->weights_path());
+  if (attempt.finished->weights_path().empty()) {
+    artifacts_.PublishHeld(key, attempt.finished->result().weights());
+  } else {
+    artifacts_.Publish(key, attempt.finished->weights_path());
+  }
+}
+
+// 4 -> 3: the coordinator lost what it had. The slot may have another attempt by now.
+void Agent::PublishAgain(const AttemptKey& key, Attempt& attempt) {
+  if (attempt.phase != Phase::kFinished || !attempt.outcome.has_result()) return;
+  spdlog::warn("attempt {}: the coordinator does not hold its weights any more; published again",
+               key.ToString());
+  attempt.phase = Phase::kSettling;
+  attempt.recovered = true;
+  attempt.slot = -1;
+  attempt.published = false;
+  attempt.finished.emplace();
+  *attempt.finished->mutable_result() = attempt.outcome.result();
+  Publish(key, attempt);
 }
 
 void Agent::OnPublished(const AttemptKey& key, const absl::StatusOr<v1::ArtifactRef>& weights,
@@ -297,7 +315,8 @@ void Agent::OnPublished(const AttemptKey& key, const absl::StatusOr<v1::Artifact
     attempt->published = true;
     SettleIfReady(key, *attempt, now);
   } else if (IsFinal(weights.status())) {
-    Fail(key, *attempt, v1::FAILURE_CAUSE_CRASHED,
+    const bool again = attempt->finished->weights_path().empty();
+    Fail(key, *attempt, again ? v1::FAILURE_CAUSE_ARTIFACT : v1::FAILURE_CAUSE_CRASHED,
          absl::StrCat("the runner's weights cannot be uploaded: ", weights.status().message()),
          now);
   } else {

@@ -19,7 +19,8 @@
 // An attempt that had come to 3 or 4 when the agent was killed goes on from there in the next start
 // (`recovered`), without a slot. Such a start reports it as finished from its first Sync on, for
 // what a new incarnation does not report at once is given up; the coordinator holds a result that
-// lacks points or weights back until they have come.
+// lacks points or weights back until they have come. An attempt in 4 goes back to 3, as a recovered
+// one, when the coordinator lost the weights that it had: they are published again from the cache.
 //
 // `stop` from the coordinator, or refused points, forget an attempt from any state. A slot is taken
 // from the lease to FINISHED, and after `stop` until its runner is idle or gone.
@@ -107,9 +108,9 @@ class Agent {
   struct Attempt {
     v1::Lease lease;
     Phase phase = Phase::kFetching;
-    int slot = -1;         // none if it is recovered
-    absl::Duration taken;  // when it got the slot
-    bool recovered = false;
+    int slot = -1;           // none if it is recovered
+    absl::Duration taken;    // when it got the slot
+    bool recovered = false;  // of an earlier start, or published again: what is left of it
     std::string work_dir;
     bool running = false;  // the runner said `started`
     int32_t epochs_done = 0;
@@ -141,6 +142,7 @@ class Agent {
   void Fetch(const AttemptKey& key, Attempt& attempt);
   void KeepResult(const AttemptKey& key, const Attempt& attempt, Now now);
   void Publish(const AttemptKey& key, Attempt& attempt);
+  void PublishAgain(const AttemptKey& key, Attempt& attempt);
   void StartRunner(const AttemptKey& key, Attempt& attempt, const InputPaths& paths, Now now);
   void OnProgress(const AttemptKey& key, Attempt& attempt, const v1::RunnerProgress& progress);
   void Spill(const AttemptKey& key, Attempt& attempt);

@@ -175,6 +175,10 @@ void Agent::TakeResponse(const v1::SyncResponse& response, Now now) {
     attempt->ended = now.monotonic;
     news_ = true;
   }
+  for (const v1::AttemptId& id : response.weights_missing()) {
+    Attempt* attempt = Find(KeyOf(id));
+    if (attempt != nullptr) PublishAgain(KeyOf(id), *attempt);
+  }
   if (careful_) {
     careful_ = std::any_of(attempts_.begin(), attempts_.end(),
                            [](const auto& entry) { return IsReported(entry.second); });

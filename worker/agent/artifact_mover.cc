@@ -63,6 +63,10 @@ void ArtifactMover::Publish(const AttemptKey& key, const std::string& path) {
   Post([this, key, path] { answers_.published(key, PublishOne(path)); });
 }
 
+void ArtifactMover::PublishHeld(const AttemptKey& key, const v1::ArtifactRef& artifact) {
+  Post([this, key, artifact] { answers_.published(key, PublishOneHeld(artifact)); });
+}
+
 void ArtifactMover::Release(const AttemptKey& key) {
   std::vector<ArtifactHash> hashes;
   {
@@ -140,6 +144,15 @@ absl::StatusOr<v1::ArtifactRef> ArtifactMover::PublishOne(const std::string& pat
   // fetched, no more.
   const absl::Status adopted = cache_.Adopt(hash, path);
   if (!adopted.ok()) spdlog::warn("weights are not kept in the cache: {}", MessageOf(adopted));
+  return artifact;
+}
+
+absl::StatusOr<v1::ArtifactRef> ArtifactMover::PublishOneHeld(const v1::ArtifactRef& artifact) {
+  RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash, ArtifactHash::FromHex(artifact.sha256()));
+  RETORT_ASSIGN_OR_RETURN(const std::string path, cache_.Keep(hash));
+  const absl::Status uploaded = remote_.Upload(artifact, path);
+  cache_.Release(hash);
+  RETORT_RETURN_IF_ERROR(uploaded);
   return artifact;
 }
 

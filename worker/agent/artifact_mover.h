@@ -33,6 +33,7 @@ class ArtifactMover : public Artifacts {
 
   void Fetch(const AttemptKey& key, const std::vector<v1::ArtifactRef>& inputs) override;
   void Publish(const AttemptKey& key, const std::string& path) override;
+  void PublishHeld(const AttemptKey& key, const v1::ArtifactRef& artifact) override;
   void Release(const AttemptKey& key) override;
   std::vector<std::string> Held(int most) const override;
 
@@ -44,6 +45,7 @@ class ArtifactMover : public Artifacts {
   absl::StatusOr<std::string> FetchOne(const v1::ArtifactRef& input);
   absl::Status Download(const ArtifactHash& hash, const v1::ArtifactRef& input);
   absl::StatusOr<v1::ArtifactRef> PublishOne(const std::string& path);
+  absl::StatusOr<v1::ArtifactRef> PublishOneHeld(const v1::ArtifactRef& artifact);
 
   ArtifactCache& cache_;
   ArtifactRemote& remote_;

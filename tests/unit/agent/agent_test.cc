@@ -101,6 +101,41 @@ TEST_F(AgentTest, ResultWaitsForWeightsAndForPoints) {
   EXPECT_THAT(last().live(), IsEmpty());
 }
 
+TEST_F(AgentTest, WeightsThatTheCoordinatorLostArePublishedAgainFromTheCache) {
+  RunOne();
+  Finished();
+  Published();
+  ASSERT_THAT(last().finished(), SizeIs(1));
+  v1::SyncResponse response;
+  *response.add_weights_missing() = IdOf({kJob, 1});
+  *response.add_leases() = MakeLease(kOtherJob);  // the slot is used again meanwhile
+  Answer(response);
+  ASSERT_THAT(artifacts_.publishes_held, SizeIs(1));
+  EXPECT_EQ(artifacts_.publishes_held[0].second, std::string(64, 'f'));
+  const int64_t before = last().number();
+  Published();
+  Pass(absl::Seconds(2));
+  Answer();
+  EXPECT_GT(last().number(), before);
+  ASSERT_THAT(last().finished(), SizeIs(1));
+  EXPECT_TRUE(last().finished(0).has_result());
+  EXPECT_THAT(last().live(), SizeIs(1)) << "what has the slot now is left alone";
+}
+
+TEST_F(AgentTest, WeightsThatNobodyHasAnyMoreFailWithArtifact) {
+  RunOne();
+  Finished();
+  Published();
+  v1::SyncResponse response;
+  *response.add_weights_missing() = IdOf({kJob, 1});
+  Answer(response);
+  agent_->OnPublished({kJob, 1}, absl::NotFoundError("not at hand"), now());
+  Pass(absl::Seconds(2));
+  Answer();
+  ASSERT_THAT(last().finished(), SizeIs(1));
+  EXPECT_EQ(last().finished(0).failure().cause(), v1::FAILURE_CAUSE_ARTIFACT);
+}
+
 TEST_F(AgentTest, UploadIsTriedAgainAndTheAttemptStaysLiveMeanwhile) {
   RunOne();
   Finished();

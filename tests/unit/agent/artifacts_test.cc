@@ -237,5 +237,24 @@ TEST_F(ArtifactsTest, PublishedWeightsAreUploadedAndAtHand) {
   EXPECT_TRUE(cache_->Keep(HashOf("weights")).ok());
 }
 
+TEST_F(ArtifactsTest, WeightsAtHandArePublishedAgain) {
+  StartMover();
+  Put("weights");
+  const v1::ArtifactRef weights = Remote("weights");
+  const v1::ArtifactRef gone = Remote("gone");
+  remote_.held.clear();
+  for (const v1::ArtifactRef& ref : {weights, gone}) {
+    mover_->PublishHeld(kKey, ref);
+    std::unique_lock lock(mutex_);
+    const size_t count = ref.sha256() == weights.sha256() ? 1 : 2;
+    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(10),
+                                  [&] { return published_.size() == count; }));
+  }
+  ASSERT_TRUE(published_[0].ok()) << published_[0].status();
+  EXPECT_EQ(published_[0]->sha256(), weights.sha256());
+  EXPECT_EQ(remote_.held.at(weights.sha256()), "weights");
+  EXPECT_EQ(published_[1].status().code(), absl::StatusCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace retort

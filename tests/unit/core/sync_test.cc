@@ -68,11 +68,15 @@ TEST(SyncTest, AResultWaitsForItsPointsAndItsWeights) {
   report.result = std::make_shared<v1::JobResult>();
   const_cast<v1::JobResult&>(*report.result).set_metric_points(3);
   report.weights_held = true;
-  EXPECT_THAT(loop.Finish(worker, report).acknowledged, IsEmpty());
+  const SyncReply early = loop.Finish(worker, report);
+  EXPECT_THAT(early.acknowledged, IsEmpty());
+  EXPECT_THAT(early.weights_missing, IsEmpty());
   EXPECT_EQ(loop.StateOf("a"), JobState::kRunning);
   ASSERT_TRUE(loop.Do(Points(grant.id, 0, 3)).ok());
   report.weights_held = false;
-  EXPECT_THAT(loop.Finish(worker, report).acknowledged, IsEmpty());
+  const SyncReply reply = loop.Finish(worker, report);
+  EXPECT_THAT(reply.acknowledged, IsEmpty());
+  EXPECT_THAT(reply.weights_missing, ElementsAre(grant.id)) << "or it would wait for ever";
   report.weights_held = true;
   EXPECT_THAT(loop.Finish(worker, report).acknowledged, ElementsAre(grant.id));
   EXPECT_EQ(loop.StateOf("a"), JobState::kSucceeded);
