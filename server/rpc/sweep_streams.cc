@@ -237,6 +237,10 @@ class QueryReactor final : public grpc::ServerWriteReactor<v1::QueryResponse> {
     }
     store::QueryLimits limits;
     if (request_.max_rows() > 0) limits.rows = request_.max_rows();
+    limits.stopped = [this] {
+      std::lock_guard lock(mutex_);
+      return gone_;
+    };
     auto result = parts_.reader.Query(
         request_.sql(), limits,
         [this](const std::vector<std::string>& columns) { Columns(columns); },

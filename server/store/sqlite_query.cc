@@ -78,9 +78,37 @@ int Authorize(void* context, int action, const char* first, const char* second, 
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
-int PastDeadline(void* deadline) {
-  return std::chrono::steady_clock::now() > *static_cast<TimePoint*>(deadline) ? 1 : 0;
-}
+// When a query has to end.
+class Limit {
+ public:
+  explicit Limit(const QueryLimits& limits)
+      : limits_(limits),
+        deadline_(std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limits.time)) {}
+
+  // Why it has to end now; OK while it may go on.
+  absl::Status Check() const {
+    if (limits_.stopped && limits_.stopped()) {
+      return absl::CancelledError("sql: nobody waits for the rows any more");
+    }
+    if (std::chrono::steady_clock::now() <= deadline_) return absl::OkStatus();
+    return absl::DeadlineExceededError(
+        absl::StrCat("sql: took longer than ", absl::FormatDuration(limits_.time)));
+  }
+
+  // SQLite's progress handler: asked while no row comes.
+  static int Ask(void* limit) {
+    Limit& self = *static_cast<Limit*>(limit);
+    self.reached_ = self.Check();
+    return self.reached_.ok() ? 0 : 1;
+  }
+  // Why Ask ended the statement.
+  const absl::Status& reached() const { return reached_; }
+
+ private:
+  const QueryLimits& limits_;
+  const TimePoint deadline_;
+  absl::Status reached_;
+};
 
 Cell CellOf(const Statement& row, int column) {
   switch (sqlite3_column_type(row.get(), column)) {
@@ -163,8 +191,8 @@ absl::StatusOr<QueryResult> RunQuery(
       db.Execute("PRAGMA query_only=1; PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; "
                  "PRAGMA cache_size=-16384; PRAGMA trusted_schema=0;"));
   LimitMemory(db.get());
-  TimePoint deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limits.time);
-  sqlite3_progress_handler(db.get(), kStepsBetweenChecks, PastDeadline, &deadline);
+  Limit limit(limits);
+  sqlite3_progress_handler(db.get(), kStepsBetweenChecks, Limit::Ask, &limit);
   RETORT_ASSIGN_OR_RETURN(Guard guard, GuardOf(db));
   sqlite3_set_authorizer(db.get(), Authorize, &guard);
   RETORT_ASSIGN_OR_RETURN(Statement statement, PrepareOne(db, sql, guard.refused));
@@ -177,15 +205,9 @@ absl::StatusOr<QueryResult> RunQuery(
   std::vector<Cell> cells(static_cast<size_t>(width));
   while (true) {
     // A slow receiver holds the snapshot open just as a slow query does.
-    if (PastDeadline(&deadline) != 0) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("sql: took longer than ", absl::FormatDuration(limits.time)));
-    }
+    RETORT_RETURN_IF_ERROR(limit.Check());
     const auto more = statement.Step();
-    if (more.status().code() == absl::StatusCode::kDeadlineExceeded) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("sql: took longer than ", absl::FormatDuration(limits.time)));
-    }
+    RETORT_RETURN_IF_ERROR(limit.reached());
     if (!more.ok()) return absl::InvalidArgumentError(MessageOf(more.status()));
     if (!*more) return result;
     if (result.rows == limits.rows) {

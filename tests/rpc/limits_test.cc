@@ -314,6 +314,33 @@ TEST_F(LimitsTest, QueriesThatWait) {
   EXPECT_TRUE(worker.Sync(0).ok());
 }
 
+// Without rows nobody notices by writing that the caller has gone.
+TEST_F(LimitsTest, AQueryThatWasCancelledStopsSoon) {
+  Serve({.queries = {.threads = 1, .waiting = {.all = 1, .of_a_caller = 1}}});
+  v1::QueryRequest endless, quick;
+  endless.set_sql(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n");
+  quick.set_sql("SELECT count(*) FROM workers");
+  v1::QueryResponse response;
+  for (const bool by_deadline : {false, true}) {
+    grpc::ClientContext context, next;
+    if (by_deadline) {
+      context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
+    }
+    auto running = sweeps_->Query(&context, endless);
+    absl::SleepFor(absl::Milliseconds(200));  // it has the one thread
+    if (!by_deadline) context.TryCancel();
+    EXPECT_FALSE(running->Read(&response));
+    EXPECT_FALSE(running->Finish().ok());
+    // Far below the 30 s that a query may take.
+    next.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+    auto reader = sweeps_->Query(&next, quick);
+    EXPECT_TRUE(reader->Read(&response));
+    const grpc::Status status = reader->Finish();
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+}
+
 TEST_F(LimitsTest, SizesOfRequests) {
   grpc::ClientContext a, b, c;
   v1::ListJobsRequest list;
