@@ -231,7 +231,7 @@ void SimWorker::Hear(const v1::LogAck& ack) {
 void SimWorker::Broken(const MetricStream& stream) {
   if (metrics_ != stream) return;
   metrics_.reset();
-  Tell([&](Now now) { agent_->OnMetricsBroken(now); });
+  Tell([&](Now now) { agent_->OnMetricsBroken(absl::UnavailableError("the stream broke"), now); });
 }
 void SimWorker::Broken(const LogStream& stream) {
   if (logs_ != stream) return;

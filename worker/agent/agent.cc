@@ -208,6 +208,10 @@ void Agent::OnRunnerEvent(int slot, const v1::RunnerEvent& event, Now now) {
       OnProgress(key, *attempt, event.progress());
       break;
     case v1::RunnerEvent::kFinished:
+      if (!attempt->refused.empty()) {
+        Fail(key, *attempt, v1::FAILURE_CAUSE_INVALID, attempt->refused, now);
+        break;
+      }
       attempt->phase = Phase::kSettling;
       attempt->finished = event.finished();
       slots_[slot].kill = absl::InfiniteDuration();
@@ -225,7 +229,7 @@ void Agent::OnRunnerEvent(int slot, const v1::RunnerEvent& event, Now now) {
 void Agent::OnProgress(const AttemptKey& key, Attempt& attempt,
                        const v1::RunnerProgress& progress) {
   attempt.epochs_done = std::max(attempt.epochs_done, progress.epochs_done());
-  if (progress.points().empty()) return;
+  if (progress.points().empty() || !attempt.refused.empty()) return;
   // Behind those that are held already: a runner that is stopped is read again before they are
   // gone.
   attempt.held.insert(attempt.held.end(), progress.points().begin(), progress.points().end());
@@ -356,7 +360,9 @@ void Agent::Fail(const AttemptKey& key, Attempt& attempt, v1::FailureCause cause
   if (cause == v1::FAILURE_CAUSE_UNSPECIFIED) cause = v1::FAILURE_CAUSE_CRASHED;
   const bool may_be_the_disk =
       cause == v1::FAILURE_CAUSE_CRASHED || cause == v1::FAILURE_CAUSE_ARTIFACT;
-  if (may_be_the_disk && (attempt.disk_was_full || !spool_.HasRoom())) {
+  if (!attempt.refused.empty()) {
+    *attempt.outcome.mutable_failure() = MakeFailure(v1::FAILURE_CAUSE_INVALID, attempt.refused);
+  } else if (may_be_the_disk && (attempt.disk_was_full || !spool_.HasRoom())) {
     // The job is not to blame, and another machine may have room. What the runner said while the
     // disk was full may be read only now that there is room again.
     *attempt.outcome.mutable_failure() =

@@ -31,6 +31,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,7 +68,8 @@ class Agent {
 
   void OnSync(int64_t number, const absl::StatusOr<v1::SyncResponse>& response, Now now);
   void OnMetricAck(const v1::MetricAck& ack, Now now);
-  void OnMetricsBroken(Now now);
+  // `status`: how the stream ended.
+  void OnMetricsBroken(const absl::Status& status, Now now);
   void OnLogAck(const v1::LogAck& ack, Now now);
   void OnLogsBroken(Now now);
   void OnInputs(const AttemptKey& key, const absl::StatusOr<InputPaths>& paths, Now now);
@@ -115,6 +117,7 @@ class Agent {
     bool running = false;  // the runner said `started`
     int32_t epochs_done = 0;
     bool preempting = false;  // stopped because the worker goes
+    std::string refused;      // why its points can never be taken; empty: nobody said so
     Flow points;
     Flow log;
     std::vector<v1::MetricPoint> held;           // found no room in the spool; the runner waits
@@ -162,6 +165,8 @@ class Agent {
   void TakeResponse(const v1::SyncResponse& response, Now now);
   void TakeSyncError(const absl::Status& error, Now now);
   void DropRefused();
+  void ReportAsInvalid(const AttemptKey& key, Attempt& attempt);
+  void GiveUpPoints(const AttemptKey& key, Attempt& attempt, const absl::Status& error, Now now);
   static bool IsReported(const Attempt& attempt);
   bool WaitsBeforeFirstSync(Now now);
   void SendSync(Now now);
@@ -202,6 +207,8 @@ class Agent {
   absl::Duration logs_retry_ = -absl::InfiniteDuration();
   absl::Duration spill_retry_ = -absl::InfiniteDuration();  // for points that found no room
   int metrics_failures_ = 0;
+  // A stream was refused while these had points on it: one at a time, until it is known whose.
+  std::set<AttemptKey> suspects_;
   int logs_failures_ = 0;
 
   // Leaving.

@@ -134,24 +134,24 @@ void Agent::DropRefused() {
                                [](const auto& entry) { return IsReported(entry.second); });
   if (it == attempts_.end()) return;
   auto& [key, attempt] = *it;
-  const bool had_result = attempt.outcome.has_result();
-  if (had_result) {
-    v1::FinishedAttempt bare;
-    *bare.mutable_id() = IdOf(key);
-    bare.mutable_failure()->set_cause(v1::FAILURE_CAUSE_INVALID);
-    bare.mutable_failure()->set_message("the coordinator refuses the result as malformed");
-    attempt.outcome = std::move(bare);
-    attempt.phase = Phase::kFinished;
-    attempt.finished.reset();
-    attempt.retry = absl::InfiniteDuration();
-    KeepOutcome(key, attempt);
-  } else {
-    spool_.Drop(key);
-  }
-  spdlog::error("attempt {}: {}", key.ToString(),
-                had_result ? "reported as INVALID, without the result that was refused"
-                           : "given up: not even its failure is taken");
-  if (!had_result) attempts_.erase(it);
+  if (attempt.outcome.has_result()) return ReportAsInvalid(key, attempt);
+  spdlog::error("attempt {}: given up: not even its failure is taken", key.ToString());
+  spool_.Drop(key);
+  attempts_.erase(it);
+}
+
+void Agent::ReportAsInvalid(const AttemptKey& key, Attempt& attempt) {
+  spdlog::error("attempt {}: reported as INVALID, without the result that was refused",
+                key.ToString());
+  v1::FinishedAttempt bare;
+  *bare.mutable_id() = IdOf(key);
+  bare.mutable_failure()->set_cause(v1::FAILURE_CAUSE_INVALID);
+  bare.mutable_failure()->set_message("the coordinator refuses the result as malformed");
+  attempt.outcome = std::move(bare);
+  attempt.phase = Phase::kFinished;
+  attempt.finished.reset();
+  attempt.retry = absl::InfiniteDuration();
+  KeepOutcome(key, attempt);
 }
 
 void Agent::TakeResponse(const v1::SyncResponse& response, Now now) {
@@ -194,9 +194,14 @@ void Agent::TakeResponse(const v1::SyncResponse& response, Now now) {
 
 void Agent::PumpMetrics(Now now) {
   if (now.monotonic < metrics_retry_) return;
+  std::erase_if(suspects_, [this](const AttemptKey& key) {
+    const Attempt* attempt = Find(key);
+    return attempt == nullptr || attempt->phase == Phase::kEnded || attempt->points.complete();
+  });
   for (auto& [key, attempt] : attempts_) {
     Flow& flow = attempt.points;
     if (attempt.phase == Phase::kEnded || !flow.idle() || flow.complete()) continue;
+    if (!suspects_.empty() && key != *suspects_.begin()) continue;
     auto points = spool_.Read(key, flow.acked, kMostPointsInBatch);
     if (!points.ok()) {
       spdlog::error("attempt {}: spooled points cannot be read: {}", key.ToString(),
@@ -216,6 +221,7 @@ void Agent::PumpMetrics(Now now) {
 
 void Agent::OnMetricAck(const v1::MetricAck& ack, Now now) {
   const AttemptKey key = KeyOf(ack.id());
+  suspects_.erase(key);
   Attempt* attempt = Find(key);
   if (attempt == nullptr) return;
   if (ack.refused()) {
@@ -243,9 +249,42 @@ void Agent::OnMetricAck(const v1::MetricAck& ack, Now now) {
   SettleIfReady(key, *attempt, now);
 }
 
-void Agent::OnMetricsBroken(Now now) {
+void Agent::OnMetricsBroken(const absl::Status& status, Now now) {
   metrics_retry_ = now.monotonic + BackoffDelay(metrics_failures_++, Random01());
-  for (auto& [key, attempt] : attempts_) attempt.points.sent = attempt.points.acked;
+  std::set<AttemptKey> sent;
+  for (auto& [key, attempt] : attempts_) {
+    if (!attempt.points.idle()) sent.insert(key);
+    attempt.points.sent = attempt.points.acked;
+  }
+  if (!absl::IsInvalidArgument(status)) return;
+  // The same batch would be refused for ever, and end the stream for the others each time.
+  if (sent.size() == 1) {
+    const AttemptKey key = *sent.begin();
+    suspects_.erase(key);
+    GiveUpPoints(key, attempts_.at(key), status, now);
+  } else {
+    suspects_ = std::move(sent);
+  }
+}
+
+// Its points can never be taken, so that no result of it can be either: it fails as INVALID, with
+// the curve up to there.
+void Agent::GiveUpPoints(const AttemptKey& key, Attempt& attempt, const absl::Status& error,
+                         Now now) {
+  attempt.refused =
+      absl::StrCat("the coordinator refuses its metric points as malformed: ", error.message());
+  spdlog::error("attempt {}: {}", key.ToString(), attempt.refused);
+  spool_.Trim(key, attempt.points.end);
+  attempt.points.end = attempt.points.acked;
+  attempt.held.clear();
+  if (attempt.phase == Phase::kRunning) {
+    StopSlot(attempt.slot, now);
+  } else if (attempt.phase == Phase::kSettling && attempt.finished) {
+    attempt.retry = absl::InfiniteDuration();
+    Fail(key, attempt, v1::FAILURE_CAUSE_INVALID, attempt.refused, now);
+  } else {
+    SettleIfReady(key, attempt, now);  // its own failure stays the reason
+  }
 }
 
 // -------------------------------------------------------------------------------------- logs

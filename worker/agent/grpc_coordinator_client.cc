@@ -101,9 +101,9 @@ void GrpcCoordinatorClient::SendMetrics(const v1::MetricBatch& batch) {
     };
     answers.done = [this](const grpc::Status& status) {
       spdlog::debug("stream of metrics ended: {}", status.error_message());
-      post_([this] {
+      post_([this, status = FromGrpc(status)] {
         metrics_.reset();
-        answers_.metrics_broken();
+        answers_.metrics_broken(status);
       });
       CallEnded();
     };

@@ -27,7 +27,7 @@ class GrpcCoordinatorClient : public CoordinatorClient {
   struct Answers {
     std::function<void(int64_t number, absl::StatusOr<v1::SyncResponse>)> sync;
     std::function<void(const v1::MetricAck&)> metric_ack;
-    std::function<void()> metrics_broken;
+    std::function<void(const absl::Status&)> metrics_broken;
     std::function<void(const v1::LogAck&)> log_ack;
     std::function<void()> logs_broken;
   };

@@ -139,7 +139,9 @@ Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, 
   answers.metric_ack = [this](const v1::MetricAck& ack) {
     agent_->OnMetricAck(ack, clock_.Read());
   };
-  answers.metrics_broken = [this] { agent_->OnMetricsBroken(clock_.Read()); };
+  answers.metrics_broken = [this](const absl::Status& status) {
+    agent_->OnMetricsBroken(status, clock_.Read());
+  };
   answers.log_ack = [this](const v1::LogAck& ack) { agent_->OnLogAck(ack, clock_.Read()); };
   answers.logs_broken = [this] { agent_->OnLogsBroken(clock_.Read()); };
   client_ = std::make_unique<GrpcCoordinatorClient>(

@@ -75,6 +75,56 @@ TEST_F(AgentTest, PointsThatAreNotTakenAreNotSentAgainAtFullSpeed) {
   EXPECT_THAT(client_.batches, SizeIs(2));
 }
 
+// Only one of two attempts has points that are malformed, and nobody says which.
+TEST_F(AgentTest, PointsThatAreMalformedFailTheirAttemptAndNoOther) {
+  RunOne();
+  Grant(MakeLease(kOtherJob));
+  GiveInputs({kOtherJob, 1});
+  Started(1);
+  Progress(3, 1);
+  Progress(3, 1, 1);
+  ASSERT_THAT(client_.batches, SizeIs(2));
+  const absl::Status bad = absl::InvalidArgumentError("points[2].series: ''; must not be empty");
+  agent_->OnMetricsBroken(bad, now());
+  Pass(absl::Seconds(1));
+  ASSERT_THAT(client_.batches, SizeIs(3)) << "one at a time";
+  EXPECT_EQ(client_.batches.back().id().job(), kJob);
+  EXPECT_THAT(runners_.stops, IsEmpty()) << "it is not known whose they are";
+  agent_->OnMetricsBroken(bad, now());
+  EXPECT_THAT(runners_.stops, ElementsAre(0));
+  Pass(absl::Seconds(2));
+  ASSERT_THAT(client_.batches, SizeIs(4));
+  EXPECT_EQ(client_.batches.back().id().job(), kOtherJob);
+  EXPECT_THAT(client_.batches.back().points(), SizeIs(3)) << "the other's are all there";
+  Ack(3, {kOtherJob, 1});
+  // Whatever the runner still says, and however it ends.
+  Progress(5, 2);
+  Finished();
+  EXPECT_THAT(artifacts_.publishes, IsEmpty());
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(client_.batches, SizeIs(4)) << "never again";
+  ASSERT_THAT(last().finished(), SizeIs(1));
+  EXPECT_EQ(last().finished(0).id().job(), kJob);
+  EXPECT_EQ(last().finished(0).failure().cause(), v1::FAILURE_CAUSE_INVALID);
+  EXPECT_THAT(last().finished(0).failure().message(), HasSubstr("points[2].series: ''"));
+  ASSERT_THAT(last().live(), SizeIs(1));
+  EXPECT_EQ(last().live(0).id().job(), kOtherJob);
+}
+
+TEST_F(AgentTest, ResultWhosePointsAreMalformedBecomesAFailure) {
+  RunOne();
+  Progress(3, 3);
+  Finished();
+  ASSERT_THAT(client_.batches, SizeIs(1));
+  agent_->OnMetricsBroken(absl::InvalidArgumentError("points[0].step: -1"), now());
+  Tick();
+  ASSERT_THAT(last().finished(), SizeIs(1));
+  EXPECT_EQ(last().finished(0).failure().cause(), v1::FAILURE_CAUSE_INVALID);
+  EXPECT_THAT(last().free_slots(), SizeIs(2)) << "the slot is free again";
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(client_.batches, SizeIs(1));
+}
+
 TEST_F(AgentTest, RefusedReportIsNarrowedDownToTheAttemptThatIsToBlame) {
   RunOne();
   Finished();

@@ -159,7 +159,7 @@ TEST_F(AgentTest, PointsAreNumberedAndSentAgainFromTheDurableOnAfterABreak) {
   Ack(2);
   ASSERT_THAT(client_.batches, SizeIs(2));
   EXPECT_EQ(client_.batches[1].first_seq(), 2);
-  agent_->OnMetricsBroken(now());
+  agent_->OnMetricsBroken(absl::UnavailableError("reset"), now());
   Tick();
   EXPECT_THAT(client_.batches, SizeIs(2)) << "not before the backoff";
   Pass(absl::Seconds(1));
