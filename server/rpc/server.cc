@@ -15,11 +15,6 @@
 namespace retort {
 namespace {
 
-constexpr int kMaxConcurrentStreams = 1000;  // of a connection
-constexpr int kHandshakeMs = 10'000;
-constexpr int kIdleMs = 600'000;                       // without a call
-constexpr size_t kTransportBytes = size_t{512} << 20;  // of messages on their way
-
 // Health and reflection are switched on for all servers of the process, once.
 void EnableStandardServices() {
   static std::once_flag once;
@@ -29,7 +24,7 @@ void EnableStandardServices() {
   });
 }
 
-void SetLimits(grpc::ServerBuilder& builder) {
+void SetLimits(grpc::ServerBuilder& builder, const TransportLimits& limits) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   // Dead peers are noticed, and live ones may ping while they wait.
@@ -38,13 +33,15 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.concurrent_streams);
   // Connections that never say anything sensible, or anything at all, do not stay.
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(limits.handshake)));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(limits.idle)));
   // Beyond it the transport takes no more bytes in, and gives up connections.
   grpc::ResourceQuota quota("retort");
-  quota.Resize(kTransportBytes);
+  quota.Resize(limits.bytes);
   builder.SetResourceQuota(quota);
   // A second server on the port is an error, not a sharing of its calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -76,12 +73,13 @@ absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& listen) {
 }
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
-    const ListenAddress& address, const std::vector<grpc::Service*>& services) {
+    const ListenAddress& address, const std::vector<grpc::Service*>& services,
+    const TransportLimits& limits) {
   EnableStandardServices();
   const std::string host =
       absl::StrContains(address.host, ":") ? absl::StrCat("[", address.host, "]") : address.host;
   grpc::ServerBuilder builder;
-  SetLimits(builder);
+  SetLimits(builder, limits);
   int port = 0;
   builder.AddListeningPort(absl::StrCat(host, ":", address.port), grpc::InsecureServerCredentials(),
                            &port);

@@ -28,13 +28,22 @@ struct ListenAddress {
 // INVALID_ARGUMENT: not HOST:PORT, `[IPv6]:PORT`, or a port outside 0..65535.
 absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& listen);
 
+// What the transport bears with of a connection.
+struct TransportLimits {
+  int concurrent_streams = 1000;
+  absl::Duration handshake = absl::Seconds(10);  // until it has said something sensible
+  absl::Duration idle = absl::Minutes(10);       // without a call
+  size_t bytes = size_t{512} << 20;              // of messages on their way, of all connections
+};
+
 // Threads: any, but each method once.
 class RpcServer {
  public:
   // Serves `services`, which outlive the server, without encryption. Health says NOT_SERVING until
   // SetServing. UNAVAILABLE: the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
-      const ListenAddress& address, const std::vector<grpc::Service*>& services);
+      const ListenAddress& address, const std::vector<grpc::Service*>& services,
+      const TransportLimits& limits = {});
   ~RpcServer();
 
   // `HOST:PORT` with the port that was chosen.

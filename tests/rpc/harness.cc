@@ -63,7 +63,8 @@ void RpcTest::Start() {
   upkeep_ = std::make_unique<Upkeep>(folder_, *artifacts_, clock_ahead_);
   services_ = std::make_unique<Services>(*coordinator_, store_->reader(), *artifacts_, *logs_,
                                          *upkeep_, options.max_jobs, limits_);
-  server_ = *RpcServer::Start({.host = "127.0.0.1", .port = 0, .loopback = true}, services_->all());
+  server_ = *RpcServer::Start({.host = "127.0.0.1", .port = 0, .loopback = true}, services_->all(),
+                              transport_);
   channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
   sweeps_ = v1::SweepService::NewStub(channel_);
   workers_ = v1::WorkerService::NewStub(channel_);

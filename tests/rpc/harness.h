@@ -46,6 +46,7 @@ class RpcTest : public testing::Test {
 
   // The bounds that the next Start serves with.
   RpcLimits limits_;
+  TransportLimits transport_;
 
   void SetUp() override;
   void TearDown() override;
