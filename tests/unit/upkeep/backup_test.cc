@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -129,6 +131,69 @@ TEST(BackupTest, LeavesNothingWhenItIsCancelledAtAnyPoint) {
     EXPECT_FALSE(std::filesystem::exists(home.base + "/backup"));
     EXPECT_FALSE(std::filesystem::exists(home.base + "/backup.partial"));
   }
+}
+
+// Nothing of it is there, and all that was there before is.
+void ExpectNoTrace(const Home& home) {
+  EXPECT_FALSE(std::filesystem::exists(home.base + "/backup"));
+  EXPECT_FALSE(std::filesystem::exists(home.base + "/backup.partial"));
+  EXPECT_TRUE(std::filesystem::exists(home.folder + "/retort.db"));
+}
+
+// The log is one hole: it takes no room here, but a copy is counted with all its bytes.
+TEST(BackupTest, SaysBeforeItCopiesHowMuchRoomIsLacking) {
+  Home home;
+  const std::string log = home.folder + "/logs/huge";
+  std::ofstream(log) << "x";
+  const auto free = std::filesystem::space(home.base).available;
+  std::error_code error;
+  std::filesystem::resize_file(log, free + (uint64_t{1} << 30), error);
+  if (error) GTEST_SKIP() << "no such large files here: " << error.message();
+  const absl::Status status = home.upkeep->Backup(home.base + "/backup").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("bytes are needed"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("are free"));
+  ExpectNoTrace(home);
+  std::filesystem::remove(log);
+  EXPECT_TRUE(home.upkeep->Backup(home.base + "/backup").ok());
+}
+
+// No file of this process may grow beyond so many bytes, while this lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    handler_ = signal(SIGXFSZ, SIG_IGN);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_;
+  void (*handler_)(int);
+};
+
+// Room that was there when it began may be gone before it ends.
+TEST(BackupTest, LeavesNothingWhenAWriteFailsAtAnyPoint) {
+  Home home;
+  std::ofstream(home.folder + "/logs/long") << std::string(3 << 20, 'x');
+  const auto database = std::filesystem::file_size(home.folder + "/retort.db");
+  for (const uintmax_t bytes : {uintmax_t{1000}, database / 2, database + 1, uintmax_t{2} << 20}) {
+    absl::Status status;
+    {
+      const FileSizeLimit limit(bytes);
+      status = home.upkeep->Backup(home.base + "/backup").status();
+    }
+    EXPECT_FALSE(status.ok()) << bytes;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("backup.partial/")) << "which file";
+    ExpectNoTrace(home);
+  }
+  EXPECT_TRUE(home.upkeep->Backup(home.base + "/backup").ok());
 }
 
 TEST(BackupTest, EndsWithTheCoordinator) {
