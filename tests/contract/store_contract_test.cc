@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -36,6 +37,8 @@ struct Kind {
   const char* name;
   std::function<std::unique_ptr<Store>()> make;
 };
+
+void PrintTo(const Kind& value, std::ostream* out) { *out << value.name; }
 
 class StoreContractTest : public ::testing::TestWithParam<Kind> {
  protected:

@@ -17,6 +17,10 @@ struct Count {
   int64_t params;
 };
 
+void PrintTo(const Count& value, std::ostream* out) {
+  *out << "base " << value.base << ", blocks " << value.blocks;
+}
+
 class ResNetCounts : public testing::TestWithParam<Count> {};
 
 TEST_P(ResNetCounts, AreThoseOfTheSpecification) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <ostream>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -173,6 +174,8 @@ struct Kind {
   Fault (*fault)(Op);
 };
 
+void PrintTo(const Kind& value, std::ostream* out) { *out << value.name; }
+
 class EveryOperationTest : public ::testing::TestWithParam<Kind> {};
 
 // One fault at the k-th operation of the script, for every k (of some kinds for every third).
@@ -228,6 +231,8 @@ struct Lasting {
   int code;
   Outcome outcome;
 };
+
+void PrintTo(const Lasting& value, std::ostream* out) { *out << value.name; }
 
 class LastingFaultTest : public ::testing::TestWithParam<Lasting> {};
 

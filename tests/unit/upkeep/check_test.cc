@@ -70,6 +70,8 @@ struct Breakage {
   const char* says;
 };
 
+void PrintTo(const Breakage& value, std::ostream* out) { *out << value.sql; }
+
 class CheckRowsTest : public ::testing::TestWithParam<Breakage> {};
 
 TEST_P(CheckRowsTest, FindsRowsThatContradictEachOther) {
