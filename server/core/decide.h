@@ -286,8 +286,16 @@ struct ChoreAdvanced {
 struct BudgetsChecked {
   absl::Duration next;
 };
+struct ResultTimed {  // a job took so long on a worker (pace.h)
+  WorkerKey worker;
+  double cost = 0;
+  double seconds = 0;
+};
+struct FleetMeasured {
+  Fleet fleet;
+};
 using Effect = std::variant<WorkerHeard, WorkerSilent, SyncParked, SyncAnswered, LeasesExtended,
-                            ChoreAdded, ChoreAdvanced, BudgetsChecked>;
+                            ChoreAdded, ChoreAdvanced, BudgetsChecked, ResultTimed, FleetMeasured>;
 
 struct Decision {
   std::vector<Record> records;  // to commit; none: no commit is needed

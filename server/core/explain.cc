@@ -62,6 +62,8 @@ class Explainer {
   void Queued();
   Places LookAtWorkers() const;
   double ExpectedEnd(WorkerKey worker) const;
+  // True if a worker with a free slot leaves it to a faster one, and says so.
+  bool LeftToFaster();
   void SayWhoCannot(const Places& places);
   // How many queued jobs come before it: of higher priority, and in the order of its own.
   void Ahead();
@@ -269,6 +271,31 @@ Places Explainer::LookAtWorkers() const {
   return places;
 }
 
+bool Explainer::LeftToFaster() {
+  Outlook outlook(draft_);
+  for (int64_t i = 1; i <= state_.workers(); ++i) {
+    const WorkerKey key{i};
+    const core::Worker& worker = state_.worker(key);
+    if (worker.row.away || worker.row.state != WorkerState::kActive || worker.draining) continue;
+    const double speed = outlook.SpeedOf(key);
+    if (!outlook.HasFaster(speed)) continue;
+    Placement placement(draft_, outlook, key, worker.cached,
+                        FreeSlotsOf(draft_, key, worker.free_slots));
+    (void)placement.Next();
+    for (const Placement::Deferred& deferred : placement.deferred()) {
+      if (deferred.job != key_) continue;
+      Add(ReasonCode::kFasterWorker,
+          absl::StrCat("it would finish sooner on ", Worker(deferred.worker), ": expected in ",
+                       Seconds(deferred.end_s), ", against ",
+                       Seconds(outlook.Seconds(job_.expected_cost, speed)), " on ", Worker(key),
+                       ", which has a free slot"),
+          {Worker(deferred.worker), Worker(key)});
+      return true;
+    }
+  }
+  return false;
+}
+
 void Explainer::SayWhoCannot(const Places& places) {
   if (!places.avoided.empty()) {
     Add(ReasonCode::kAvoidsWorker,
@@ -330,7 +357,9 @@ void Explainer::Queued() {
   if (job_.teacher && state_.job(job_.teacher).row.state != JobState::kSucceeded) return Waiting();
   const Places places = LookAtWorkers();
   const bool active = !places.free.empty() || !places.busy.empty() || !places.avoided.empty();
-  if (!places.free.empty()) {
+  if (!places.free.empty() && LeftToFaster()) {
+    Ahead();
+  } else if (!places.free.empty()) {
     Add(ReasonCode::kReady,
         absl::StrCat("a slot is free on ", Names(places.free),
                      "; a worker gets the first job of the order when it asks"),

@@ -64,9 +64,14 @@ int64_t RoomOfOthers(const Draft& draft, WorkerKey worker) {
   return room;
 }
 
-Placement::Placement(const Draft& draft, WorkerKey worker, const std::vector<ArtifactHash>& cached,
-                     std::vector<FreeSlot> free)
-    : draft_(draft), worker_(worker), free_(std::move(free)) {
+Placement::Placement(const Draft& draft, Outlook& outlook, WorkerKey worker,
+                     const std::vector<ArtifactHash>& cached, std::vector<FreeSlot> free)
+    : draft_(draft),
+      outlook_(outlook),
+      worker_(worker),
+      speed_(outlook.SpeedOf(worker)),
+      has_faster_(outlook.HasFaster(speed_)),
+      free_(std::move(free)) {
   for (const ArtifactHash& hash : cached) {
     for (const JobKey producer : draft.state().Producers(hash, kMostCandidates)) {
       if (!draft.state().children(producer).empty()) teachers_.push_back(producer);
@@ -81,17 +86,20 @@ void Placement::Restart() {
   streams_.clear();
   next_sweep_ = draft_.state().placeable().begin();
   passed_over_ = 0;
+  deferred_.clear();
+  faster_.reset();
 }
 
 bool Placement::OpenLevel() {
   const State& state = draft_.state();
   streams_.clear();
+  horizon_.reset();
   if (next_sweep_ == state.placeable().end()) return false;
   const int32_t level = next_sweep_->first;
   const auto open = [&](const JobQueue& queue, JobKey teacher) {
     queue.ForEachNeed(teacher, free_.back().room, [&](auto first, auto last) {
       if (static_cast<int>(streams_.size()) >= kMostCandidates) return false;
-      streams_.push_back({first, last, -level});
+      streams_.push_back({&queue, first, last, -level});
       return true;
     });
   };
@@ -107,6 +115,9 @@ bool Placement::OpenLevel() {
 bool Placement::Usable(JobKey job) {
   const JobRow& row = draft_.job(job);
   if (row.state != JobState::kQueued) return false;
+  // It may stand in two streams.
+  const auto same = [job](const Deferred& deferred) { return deferred.job == job; };
+  if (std::any_of(deferred_.begin(), deferred_.end(), same)) return false;
   const JobKey teacher = draft_.state().job(job).teacher;
   // Its children were not told yet that a teacher was queued again (a chore, timers.cc).
   const bool ready = !teacher || draft_.job(teacher).state == JobState::kSucceeded;
@@ -124,11 +135,51 @@ bool Placement::HasAffinity(JobKey job) const {
   return teacher && std::binary_search(teachers_.begin(), teachers_.end(), teacher);
 }
 
+double Placement::Horizon(int32_t priority) {
+  if (!horizon_) horizon_ = outlook_.Horizon(priority);
+  return *horizon_;
+}
+
+bool Placement::Defer(const Candidate& candidate) {
+  if (!has_faster_) return false;
+  const double cost = candidate.entry.expected_cost;
+  const double here_s = outlook_.Seconds(cost, speed_);
+  if (here_s <= 0) return false;
+  if (candidate.entry.unblocks == 0 && here_s <= Horizon(candidate.priority)) return false;
+  if (!faster_) faster_ = outlook_.Faster(speed_);
+  const JobRow& row = draft_.job(candidate.entry.job);
+  SlotOutlook* best = nullptr;
+  double soonest_s = here_s / kClearlySooner;
+  for (SlotOutlook& slot : *faster_) {
+    if (slot.room < row.memory_bytes || FailedOn(row, slot.worker)) continue;
+    const double end_s = slot.free_in + outlook_.Seconds(cost, slot.speed);
+    if (end_s >= soonest_s) continue;
+    soonest_s = end_s;
+    best = &slot;
+  }
+  if (best == nullptr) return false;
+  best->free_in = soonest_s;
+  deferred_.push_back({candidate.entry.job, best->worker, soonest_s});
+  return true;
+}
+
+void Placement::Pass(Stream& stream) {
+  const JobQueue::Item& item = *stream.next;
+  if (deferred_.size() < kMostDeferred) {
+    ++stream.next;
+    return;
+  }
+  const double cost = item.entry.expected_cost;
+  const double most = cost * Horizon(stream.priority) / outlook_.Seconds(cost, speed_);
+  stream.next = stream.queue->SkipTo(item, most, stream.end);
+}
+
 Placement::Placed Placement::Take(JobKey job) {
   const int64_t need = draft_.job(job).memory_bytes;
   const auto slot = std::find_if(free_.begin(), free_.end(),
                                  [&](const FreeSlot& free) { return free.room >= need; });
   const Placed placed{job, slot->index};
+  outlook_.Occupy(worker_, slot->index, draft_.state().job(job).expected_cost);
   const int64_t room = free_.back().room;
   free_.erase(slot);
   // The streams hold jobs that only a larger slot had room for.
@@ -139,6 +190,7 @@ Placement::Placed Placement::Take(JobKey job) {
 std::optional<Placement::Placed> Placement::Next() {
   while (!free_.empty()) {
     std::optional<Candidate> best;
+    Stream* from = nullptr;
     for (Stream& stream : streams_) {
       while (stream.next != stream.end && passed_over_ < kMostCandidates &&
              !Usable(stream.next->entry.job)) {
@@ -147,7 +199,14 @@ std::optional<Placement::Placed> Placement::Next() {
       if (stream.next == stream.end || passed_over_ >= kMostCandidates) continue;
       const QueueEntry& entry = stream.next->entry;
       const Candidate candidate{stream.priority, HasAffinity(entry.job), entry};
-      if (!best || Before(candidate, *best)) best = candidate;
+      if (best && !Before(candidate, *best)) continue;
+      best = candidate;
+      from = &stream;
+    }
+    if (best && Defer(*best)) {
+      if (deferred_.size() >= kMostCandidates) return std::nullopt;
+      Pass(*from);
+      continue;
     }
     if (best) return Take(best->entry.job);
     if (passed_over_ >= kMostCandidates || !OpenLevel()) return std::nullopt;

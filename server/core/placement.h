@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/core/draft.h"
+#include "server/core/outlook.h"
 #include "server/core/queue.h"
 #include "server/core/types.h"
 
@@ -15,6 +16,8 @@ namespace retort::core {
 
 // Most queues whose heads are compared, and most jobs that are passed over, for one request.
 inline constexpr int kMostCandidates = 64;
+// After so many that were left to faster slots, one at a time, those that would be too are skipped.
+inline constexpr size_t kMostDeferred = 32;
 
 // Room of a slot whose memory is not known: any job is tried on it.
 inline constexpr int64_t kAnyMemory = INT64_MAX;
@@ -58,21 +61,32 @@ int64_t RoomOfOthers(const Draft& draft, WorkerKey worker);
 // chose, a small job could take the large slot that the next one was placed for. Reads the state as
 // it was when the draft began, and passes over jobs that the draft has taken. A job that crashed,
 // or missed its inputs, on this very worker is left to others while there are others that could
-// take it. Lives no longer than the draft.
+// take it, and one that a faster slot should end clearly sooner is left to that (Later). Lives no
+// longer than the draft and the outlook.
 class Placement {
  public:
-  Placement(const Draft& draft, WorkerKey worker, const std::vector<ArtifactHash>& cached,
-            std::vector<FreeSlot> free);
+  Placement(const Draft& draft, Outlook& outlook, WorkerKey worker,
+            const std::vector<ArtifactHash>& cached, std::vector<FreeSlot> free);
 
   struct Placed {
     JobKey job;
     int16_t slot = 0;
   };
+  // A job that is left to a faster slot, where it should end in so many seconds.
+  struct Deferred {
+    JobKey job;
+    WorkerKey worker;
+    double end_s = 0;
+  };
+
   // None if there is nothing (more) for this worker. The slot is taken then.
   std::optional<Placed> Next();
+  // What was left to others by the last Next, at most kMostCandidates.
+  const std::vector<Deferred>& deferred() const { return deferred_; }
 
  private:
   struct Stream {
+    const JobQueue* queue;
     JobQueue::Items::const_iterator next;
     JobQueue::Items::const_iterator end;
     int32_t priority;
@@ -83,16 +97,29 @@ class Placement {
   bool OpenLevel();
   bool Usable(JobKey job);
   bool HasAffinity(JobKey job) const;
+  // True if the job is left to a faster slot, which is then thought to be kept by it. Of jobs that
+  // nothing waits for those stay that end here before all that waits could be done.
+  bool Defer(const Candidate& candidate);
+  // Goes past a job that was left to others: to the next, or, after many, to those that are short
+  // enough to stay.
+  void Pass(Stream& stream);
+  double Horizon(int32_t priority);
   Placed Take(JobKey job);
 
   const Draft& draft_;
+  Outlook& outlook_;
   const WorkerKey worker_;
+  const double speed_;
+  const bool has_faster_;
   std::vector<FreeSlot> free_;    // the smallest first
   std::vector<JobKey> teachers_;  // whose weights the worker holds; ascending
   std::vector<Stream> streams_;   // of one level of priority, of jobs that fit
   absl::btree_set<std::pair<int32_t, SweepKey>>::const_iterator next_sweep_;
   int passed_over_ = 0;
   std::optional<int64_t> room_of_others_;
+  std::optional<double> horizon_;  // of the level, seconds
+  std::vector<Deferred> deferred_;
+  std::optional<std::vector<SlotOutlook>> faster_;  // with what was left to them
 };
 
 // `4.0 GiB`, `768 MiB`.

@@ -2,6 +2,7 @@
 #ifndef RETORT_SERVER_CORE_QUEUE_H_
 #define RETORT_SERVER_CORE_QUEUE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <limits>
@@ -71,6 +72,17 @@ class JobQueue {
       if (!visit(first, last)) return;
       last = first;
     }
+  }
+
+  // The first job behind `item`, of the same teacher and need, that unblocks nothing and costs at
+  // most so much; `end`, of those jobs, if there is none. Takes O(log size).
+  Items::const_iterator SkipTo(const Item& item, double most_cost,
+                               Items::const_iterator end) const {
+    const auto found = items_.lower_bound({item.teacher, item.memory_bytes, {0, most_cost, {}}});
+    const bool same = found != items_.end() && found->teacher == item.teacher &&
+                      found->memory_bytes == item.memory_bytes;
+    return same ? std::max(found, items_.upper_bound(item), [](auto a, auto b) { return *a < *b; })
+                : end;
   }
 
  private:

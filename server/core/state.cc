@@ -49,6 +49,11 @@ void State::Recover(const Now& now) {
       leases_[job].confirmed = this->job(job).row.state == JobState::kRunning;
     }
   }
+  for (const Job& job : jobs_) {
+    if (job.row.state != JobState::kSucceeded || !job.row.worker) continue;
+    const auto took_ms = static_cast<double>(job.row.end_ms - job.row.lease_ms);
+    pace_.Learn(job.expected_cost, took_ms / 1000, MutableWorker(job.row.worker).speed);
+  }
   for (const auto& [teacher, children] : children_) chores_[{teacher, {}}] = 0;
   const int64_t now_ms = absl::ToUnixMillis(now.wall);
   for (int64_t i = 1; i <= sweeps(); ++i) {
@@ -151,11 +156,14 @@ void State::SetJob(JobKey key, const JobRow& row) {
   if (IsLive(before.state) && (!IsLive(row.state) || before.worker != row.worker)) {
     MutableWorker(before.worker).leases.erase(key);
     leases_.erase(key);
+    // Sums of what is added and taken away drift: begin anew when there is nothing.
+    live_cost_ = leases_.empty() ? 0 : live_cost_ - job.expected_cost;
     UpdateHungry(before.worker);
   }
   if (IsLive(row.state) && (!IsLive(before.state) || before.worker != row.worker)) {
     MutableWorker(row.worker).leases.insert(key);
     leases_[key] = LeaseInfo{};
+    live_cost_ += job.expected_cost;
     UpdateHungry(row.worker);
   }
 }
@@ -436,6 +444,10 @@ void State::Take(const ChoreAdvanced& effect) {
 
 void State::TakeBack(const ChoreAdvanced& effect) {
   chores_[{effect.teacher, effect.sweep}] = effect.from;
+}
+
+void State::Take(const ResultTimed& effect) {
+  pace_.Learn(effect.cost, effect.seconds, MutableWorker(effect.worker).speed);
 }
 
 void State::Take(const BudgetsChecked& effect) {

@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "server/core/decide.h"
+#include "server/core/pace.h"
 #include "server/core/queue.h"
 #include "server/core/records.h"
 #include "server/core/types.h"
@@ -65,6 +66,7 @@ struct Worker {
   Token parked = 0;                 // 0: no Sync is held back
   absl::Duration parked_until = absl::InfiniteDuration();
   absl::btree_set<JobKey> leases;  // LEASED or RUNNING here
+  Speed speed;                     // by its results since the start, and those that rows tell of
 };
 
 class State {
@@ -142,6 +144,12 @@ class State {
   bool placement_due() const { return placement_due_ && !placeable_.empty() && !hungry_.empty(); }
   // The earliest of deadlines, parked Syncs and budgets; infinite if there is none.
   absl::Duration NextTimer() const;
+  // What jobs take, by their cost and the speeds of workers. Volatile: recovery learns again from
+  // the times of jobs that succeeded, roughly; Dump leaves it out.
+  const Pace& pace() const { return pace_; }
+  const Fleet& fleet() const { return fleet_; }
+  // Expected cost of the jobs that are LEASED or RUNNING.
+  double live_cost() const { return live_cost_; }
   // When the latest decision that was applied was made; monotonic.
   absl::Duration last_applied() const { return last_applied_; }
 
@@ -185,6 +193,8 @@ class State {
   void Take(const ChoreAdded& effect);
   void Take(const ChoreAdvanced& effect);
   void Take(const BudgetsChecked& effect);
+  void Take(const ResultTimed& effect);
+  void Take(const FleetMeasured& effect) { fleet_ = effect.fleet; }
   void TakeBack(const WorkerSilent& effect);
   void TakeBack(const SyncParked& effect);
   void TakeBack(const ChoreAdvanced& effect);
@@ -239,6 +249,9 @@ class State {
   absl::btree_map<std::pair<JobKey, SweepKey>, int64_t> chores_;  // to the next index
   absl::Duration next_budget_check_ = absl::InfiniteDuration();
   absl::Duration last_applied_ = absl::ZeroDuration();
+  Pace pace_;
+  Fleet fleet_;
+  double live_cost_ = 0;
   bool placement_due_ = false;
 };
 

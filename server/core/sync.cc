@@ -147,6 +147,7 @@ void SyncDecision::Accept(JobKey key, const FinishedReport& report) {
     row.done_s += report.device_s;
   }
   CountSuccess(draft_, worker_);
+  draft_.Effect(ResultTimed{worker_, state_.job(key).expected_cost, report.device_s});
 }
 
 void SyncDecision::GiveUpAll() {
@@ -206,7 +207,8 @@ void SyncDecision::Place() {
   const int wanted = std::min<int>(sync_.wanted - static_cast<int>(reply_.grants.size()),
                                    static_cast<int>(sync_.slots.size()) - live_);
   if (wanted <= 0) return;
-  Placement placement(draft_, worker_, sync_.cached,
+  Outlook outlook(draft_);
+  Placement placement(draft_, outlook, worker_, sync_.cached,
                       FreeSlotsOf(draft_, worker_, sync_.free_slots));
   for (int i = 0; i < wanted; ++i) {
     const auto placed = placement.Next();
@@ -218,6 +220,9 @@ void SyncDecision::Place() {
 
 void SyncDecision::Answer() {
   draft_.Effect(heard_);
+  if (draft_.now().monotonic - state_.fleet().at >= kFleetAge) {
+    draft_.Effect(FleetMeasured{MeasureFleet(draft_)});
+  }
   const bool news = !reply_.grants.empty() || !reply_.stop.empty() ||
                     !reply_.acknowledged.empty() || waits_ ||
                     // A worker that asks for no jobs knows, or hears of it when its Sync ends.

@@ -1,5 +1,6 @@
 // What time brings: leases that expire, parked Syncs, chores, placement, budgets.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -169,14 +170,21 @@ void WakeDecision::PlaceOnParked() {
     SyncReply reply;
   };
   std::vector<Parked> parked;
-  for (const WorkerKey key : state_.hungry()) {
+  Outlook outlook(draft_);
+  // Fast ones first: others would leave to them what they can do sooner.
+  std::vector<std::pair<double, WorkerKey>> order;
+  order.reserve(state_.hungry().size());
+  for (const WorkerKey key : state_.hungry()) order.emplace_back(-outlook.SpeedOf(key), key);
+  std::sort(order.begin(), order.end());
+  for (const auto& [speed, key] : order) {
     const Worker& worker = state_.worker(key);
     const auto free = static_cast<int32_t>(worker.row.slots.size() - worker.leases.size());
     // Silent workers are judged by Expire, in this same decision.
     if (draft_.worker(key).state != WorkerState::kActive || draft_.worker(key).away) continue;
-    parked.push_back(
-        {key, Placement(draft_, key, worker.cached, FreeSlotsOf(draft_, key, worker.free_slots)),
-         std::min(worker.wanted, free), draft_.NewSyncReply(key, worker.number)});
+    parked.push_back({key,
+                      Placement(draft_, outlook, key, worker.cached,
+                                FreeSlotsOf(draft_, key, worker.free_slots)),
+                      std::min(worker.wanted, free), draft_.NewSyncReply(key, worker.number)});
   }
   // One job at a time to each, so that work spreads over machines.
   bool any = true;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/ids.h"
 #include "retort/v1/result.pb.h"
 #include "server/core/job_state.h"
@@ -175,6 +176,14 @@ struct WorkerRow {
   int64_t last_success_ms = 0;  // when an attempt last succeeded here
 
   friend bool operator==(const WorkerRow&, const WorkerRow&) = default;
+};
+
+// The speeds of the workers that are there (pace.h, outlook.h). Volatile.
+struct Fleet {
+  absl::Duration at = -absl::InfiniteDuration();  // when it was measured; monotonic
+  double median = 1;                              // of the workers whose speed is known
+  double fastest = 0;                             // 0: none is known
+  double capacity = 0;                            // sum of the speeds of all slots
 };
 
 // An artifact by hash and size.
