@@ -294,8 +294,16 @@ struct ResultTimed {  // a job took so long on a worker (pace.h)
 struct FleetMeasured {
   Fleet fleet;
 };
+struct WorkerLeaves {
+  WorkerKey worker;
+  JobLeft left;
+};
+struct LookAgain {  // at workers that leave jobs to others; monotonic
+  absl::Duration at;
+};
 using Effect = std::variant<WorkerHeard, WorkerSilent, SyncParked, SyncAnswered, LeasesExtended,
-                            ChoreAdded, ChoreAdvanced, BudgetsChecked, ResultTimed, FleetMeasured>;
+                            ChoreAdded, ChoreAdvanced, BudgetsChecked, ResultTimed, FleetMeasured,
+                            WorkerLeaves, LookAgain>;
 
 struct Decision {
   std::vector<Record> records;  // to commit; none: no commit is needed

@@ -140,11 +140,17 @@ double Placement::Horizon(int32_t priority) {
   return *horizon_;
 }
 
+bool Placement::WaitedEnough(JobKey job, double here_s) const {
+  if (worker_.value > draft_.state().workers()) return false;
+  const JobLeft& left = draft_.state().worker(worker_).left;
+  return left.job == job && draft_.now().monotonic - left.since >= absl::Seconds(here_s);
+}
+
 bool Placement::Defer(const Candidate& candidate) {
   if (!has_faster_) return false;
   const double cost = candidate.entry.expected_cost;
   const double here_s = outlook_.Seconds(cost, speed_);
-  if (here_s <= 0) return false;
+  if (here_s <= 0 || WaitedEnough(candidate.entry.job, here_s)) return false;
   if (candidate.entry.unblocks == 0 && here_s <= Horizon(candidate.priority)) return false;
   if (!faster_) faster_ = outlook_.Faster(speed_);
   const JobRow& row = draft_.job(candidate.entry.job);
@@ -159,7 +165,7 @@ bool Placement::Defer(const Candidate& candidate) {
   }
   if (best == nullptr) return false;
   best->free_in = soonest_s;
-  deferred_.push_back({candidate.entry.job, best->worker, soonest_s});
+  deferred_.push_back({candidate.entry.job, best->worker, soonest_s, here_s});
   return true;
 }
 
@@ -212,6 +218,25 @@ std::optional<Placement::Placed> Placement::Next() {
     if (passed_over_ >= kMostCandidates || !OpenLevel()) return std::nullopt;
   }
   return std::nullopt;
+}
+
+absl::Duration NoteLeft(Draft& draft, WorkerKey worker, const Placement& placement) {
+  const State& state = draft.state();
+  const absl::Duration now = draft.now().monotonic;
+  const JobLeft before = worker.value <= state.workers() ? state.worker(worker).left : JobLeft{};
+  JobLeft left;
+  absl::Duration again = absl::InfiniteDuration();
+  if (!placement.deferred().empty()) {
+    const Placement::Deferred& first = placement.deferred().front();
+    left = before.job == first.job ? before : JobLeft{first.job, now};
+    for (const Placement::Deferred& deferred : placement.deferred()) {
+      again = std::min(again, now + absl::Seconds(deferred.end_s));
+    }
+    again = std::min(again, left.since + absl::Seconds(first.here_s));
+    again = std::max(again, now + kLookAgain);
+  }
+  if (left != before) draft.Effect(WorkerLeaves{worker, left});
+  return again;
 }
 
 std::string MemoryText(int64_t bytes) {

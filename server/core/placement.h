@@ -19,6 +19,9 @@ inline constexpr int kMostCandidates = 64;
 // After so many that were left to faster slots, one at a time, those that would be too are skipped.
 inline constexpr size_t kMostDeferred = 32;
 
+// Least time between two looks at workers that leave jobs to others, if nothing else happens.
+inline constexpr absl::Duration kLookAgain = absl::Seconds(1);
+
 // Room of a slot whose memory is not known: any job is tried on it.
 inline constexpr int64_t kAnyMemory = INT64_MAX;
 // What a job on this slot may need, bytes.
@@ -77,6 +80,7 @@ class Placement {
     JobKey job;
     WorkerKey worker;
     double end_s = 0;
+    double here_s = 0;  // what it would take on this one
   };
 
   // None if there is nothing (more) for this worker. The slot is taken then.
@@ -97,6 +101,8 @@ class Placement {
   bool OpenLevel();
   bool Usable(JobKey job);
   bool HasAffinity(JobKey job) const;
+  // True if the job was left to others for as long as it takes here: by then it should be over.
+  bool WaitedEnough(JobKey job, double here_s) const;
   // True if the job is left to a faster slot, which is then thought to be kept by it. Of jobs that
   // nothing waits for those stay that end here before all that waits could be done.
   bool Defer(const Candidate& candidate);
@@ -121,6 +127,11 @@ class Placement {
   std::vector<Deferred> deferred_;
   std::optional<std::vector<SlotOutlook>> faster_;  // with what was left to them
 };
+
+// After the last Next: notes what the worker leaves to others. When the worker should be looked at
+// again: the first of it should be over elsewhere then, or be taken here; monotonic, infinite if
+// nothing is left.
+absl::Duration NoteLeft(Draft& draft, WorkerKey worker, const Placement& placement);
 
 // `4.0 GiB`, `768 MiB`.
 std::string MemoryText(int64_t bytes);

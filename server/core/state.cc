@@ -70,7 +70,7 @@ void State::Recover(const Now& now) {
 }
 
 absl::Duration State::NextTimer() const {
-  absl::Duration next = next_budget_check_;
+  absl::Duration next = std::min(next_budget_check_, look_again_);
   if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first);
   if (!parks_.empty()) next = std::min(next, parks_.begin()->first);
   if (!walls_.empty()) next = std::min(next, walls_.begin()->first);
@@ -394,6 +394,8 @@ void State::Take(const WorkerHeard& effect) {
   Worker& worker = MutableWorker(effect.worker);
   worker.number = effect.number;
   worker.wanted = effect.wanted;
+  // Others may get what was left to this one.
+  if (worker.draining != effect.draining) placement_due_ = true;
   worker.draining = effect.draining;
   worker.cached = effect.cached;
   worker.free_slots = effect.free_slots;

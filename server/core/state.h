@@ -66,7 +66,8 @@ struct Worker {
   Token parked = 0;                 // 0: no Sync is held back
   absl::Duration parked_until = absl::InfiniteDuration();
   absl::btree_set<JobKey> leases;  // LEASED or RUNNING here
-  Speed speed;                     // by its results since the start, and those that rows tell of
+  JobLeft left;
+  Speed speed;  // by its results since the start, and those that rows tell of
 };
 
 class State {
@@ -142,7 +143,7 @@ class State {
     return requests_by_time_;
   }
   bool placement_due() const { return placement_due_ && !placeable_.empty() && !hungry_.empty(); }
-  // The earliest of deadlines, parked Syncs and budgets; infinite if there is none.
+  // The earliest of deadlines, parked Syncs, budgets and look_again; infinite if there is none.
   absl::Duration NextTimer() const;
   // What jobs take, by their cost and the speeds of workers. Volatile: recovery learns again from
   // the times of jobs that succeeded, roughly; Dump leaves it out.
@@ -150,6 +151,8 @@ class State {
   const Fleet& fleet() const { return fleet_; }
   // Expected cost of the jobs that are LEASED or RUNNING.
   double live_cost() const { return live_cost_; }
+  // When workers that leave jobs to others are looked at again; infinite if there are none.
+  absl::Duration look_again() const { return look_again_; }
   // When the latest decision that was applied was made; monotonic.
   absl::Duration last_applied() const { return last_applied_; }
 
@@ -195,6 +198,8 @@ class State {
   void Take(const BudgetsChecked& effect);
   void Take(const ResultTimed& effect);
   void Take(const FleetMeasured& effect) { fleet_ = effect.fleet; }
+  void Take(const WorkerLeaves& effect) { MutableWorker(effect.worker).left = effect.left; }
+  void Take(const LookAgain& effect) { look_again_ = effect.at; }
   void TakeBack(const WorkerSilent& effect);
   void TakeBack(const SyncParked& effect);
   void TakeBack(const ChoreAdvanced& effect);
@@ -248,6 +253,7 @@ class State {
   absl::btree_set<std::pair<absl::Duration, SweepKey>> walls_;
   absl::btree_map<std::pair<JobKey, SweepKey>, int64_t> chores_;  // to the next index
   absl::Duration next_budget_check_ = absl::InfiniteDuration();
+  absl::Duration look_again_ = absl::InfiniteDuration();
   absl::Duration last_applied_ = absl::ZeroDuration();
   Pace pace_;
   Fleet fleet_;

@@ -216,6 +216,8 @@ void SyncDecision::Place() {
     draft_.StartLease(placed->job, worker_, placed->slot);
     reply_.grants.push_back(GrantOf(draft_, placed->job));
   }
+  const absl::Duration again = NoteLeft(draft_, worker_, placement);
+  if (again < state_.look_again()) draft_.Effect(LookAgain{again});
 }
 
 void SyncDecision::Answer() {

@@ -39,7 +39,7 @@ class WakeDecision {
     DoChores();
     CheckBudgets();
     // What the chores made ready is placed by the next Wake.
-    if (state_.placement_due()) PlaceOnParked();
+    if (state_.placement_due() || state_.look_again() <= now_.monotonic) PlaceOnParked();
     AnswerDue();
     return draft_.Finish();
   }
@@ -205,9 +205,12 @@ void WakeDecision::PlaceOnParked() {
       any = true;
     }
   }
+  absl::Duration again = absl::InfiniteDuration();
   for (Parked& worker : parked) {
+    again = std::min(again, NoteLeft(draft_, worker.key, worker.placement));
     if (!worker.reply.grants.empty()) draft_.AnswerParked(worker.key, worker.reply);
   }
+  if (again != state_.look_again()) draft_.Effect(LookAgain{again});
   if (left > 0) draft_.set_placed_all();
 }
 

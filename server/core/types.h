@@ -186,6 +186,14 @@ struct Fleet {
   double capacity = 0;                            // sum of the speeds of all slots
 };
 
+// The first of the jobs that a worker leaves to faster slots. Volatile.
+struct JobLeft {
+  JobKey job;                                   // 0: none
+  absl::Duration since = absl::ZeroDuration();  // monotonic
+
+  friend bool operator==(const JobLeft&, const JobLeft&) = default;
+};
+
 // An artifact by hash and size.
 struct Artifact {
   ArtifactHash hash;

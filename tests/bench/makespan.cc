@@ -132,12 +132,27 @@ class Simulation {
 
   void Settle() {
     while (!ends_.empty()) {
+      // Timers that are due before the next end may place a job that ends sooner.
+      const double timer = absl::ToDoubleSeconds(state_.NextWake()) - 1;
+      if (timer < ends_.top().time) {
+        Advance(timer);
+        Do(Wake{});
+        continue;
+      }
       const End end = ends_.top();
       ends_.pop();
-      time_ = end.time;
-      now_.monotonic = absl::Seconds(1 + time_);
-      now_.wall = absl::FromUnixSeconds(1'700'000'000) + absl::Seconds(time_);
+      Advance(end.time);
       Sync(end.machine, &end);
+    }
+  }
+  void Advance(double time) {
+    time_ = std::max(time_, time);
+    now_.monotonic = absl::Seconds(1) + absl::Seconds(time_);
+    now_.wall = absl::FromUnixSeconds(1'700'000'000) + absl::Seconds(time_);
+    // Seconds as a number are rounded.
+    if (state_.NextWake() > now_.monotonic &&
+        state_.NextWake() - now_.monotonic < absl::Microseconds(1)) {
+      now_.monotonic = state_.NextWake();
     }
   }
 

@@ -153,6 +153,30 @@ TEST_F(SpeedTest, NobodyWaitsForAWorkerThatIsSilent) {
   EXPECT_TRUE(IsLive(loop_.StateOf("long")) || IsLive(loop_.StateOf("first")));
 }
 
+TEST_F(SpeedTest, NobodyWaitsForAWorkerWhoseAgentSaysThatItGoesAway) {
+  Measure(10, 100);
+  loop_.Submit("s", {StudentJob("first", "", 40), StudentJob("long", "", 30)});
+  ASSERT_TRUE(Gets(fast_, "first"));
+  ASSERT_FALSE(Gets(slow_, "long"));
+  fast_.draining = true;
+  loop_.Send(fast_);
+  EXPECT_TRUE(IsLive(loop_.StateOf("long"))) << "the parked Sync is answered at once";
+}
+
+TEST_F(SpeedTest, AParkedWorkerIsLookedAtAgainWithoutAnyNews) {
+  loop_ = Loop(Options{.lease = absl::Hours(4)});  // parked for an hour
+  Measure(10, 100);
+  loop_.Submit("s", {StudentJob("first", "", 40), StudentJob("long", "", 30)});
+  ASSERT_TRUE(Gets(fast_, "first"));
+  ASSERT_FALSE(Gets(slow_, "long"));
+  // Expected: in 70 s on the fast one, in 300 s here. The fast one hangs.
+  loop_.Pass(absl::Seconds(200));
+  EXPECT_EQ(loop_.StateOf("long"), JobState::kQueued);
+  loop_.Pass(absl::Seconds(150));
+  EXPECT_TRUE(IsLive(loop_.StateOf("long")));
+  EXPECT_EQ(loop_.state().look_again(), absl::InfiniteDuration()) << "nothing is left to anybody";
+}
+
 TEST_F(SpeedTest, AJobThatRunsOverItsTimeIsNotWaitedForForEver) {
   Measure(10, 100);
   loop_.Submit("s", {StudentJob("first", "", 40), StudentJob("long", "", 30)});
