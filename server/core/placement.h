@@ -64,7 +64,7 @@ int64_t RoomOfOthers(const Draft& draft, WorkerKey worker);
 // chose, a small job could take the large slot that the next one was placed for. Reads the state as
 // it was when the draft began, and passes over jobs that the draft has taken. A job that crashed,
 // or missed its inputs, on this very worker is left to others while there are others that could
-// take it, and one that a faster slot should end clearly sooner is left to that (Later). Lives no
+// take it, and one that a faster slot should end clearly sooner is left to that. Lives no
 // longer than the draft and the outlook.
 class Placement {
  public:
