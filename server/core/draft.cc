@@ -175,13 +175,16 @@ void Draft::NoteStart(JobKey key) {
   JobRow& row = EditJob(key);
   if (row.start_ms != 0) return;
   row.start_ms = now_ms_;
-  AttemptWritten attempt;
-  attempt.job = key;
-  attempt.number = row.attempt;
-  attempt.worker = row.worker;
-  attempt.lease_ms = row.lease_ms;
-  attempt.start_ms = now_ms_;
-  WriteAttempt(std::move(attempt));
+  // Points may come when the attempt was given up: its end stays as it was written.
+  if (IsLive(row.state)) {
+    AttemptWritten attempt;
+    attempt.job = key;
+    attempt.number = row.attempt;
+    attempt.worker = row.worker;
+    attempt.lease_ms = row.lease_ms;
+    attempt.start_ms = now_ms_;
+    WriteAttempt(std::move(attempt));
+  }
   // There are no checkpoints to go on from: every attempt begins at the first step.
   if (row.attempt > 1) Write(PointsDeleted{key, 0});
 }

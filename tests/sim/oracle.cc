@@ -166,6 +166,9 @@ void Oracle::Do(const core::WorkerChanged& r) {
 
 void Oracle::Do(const core::AttemptWritten& r) {
   Job& job = jobs_.at(r.job);
+  if (r.end_ms == 0 && job.ended >= r.number) {
+    Fail("durable", absl::StrCat(Name(job), ": the end of attempt ", r.number, " was taken back"));
+  }
   if (r.end_ms != 0) job.ended = r.number;
   if (r.cause != core::FailureCause::kLost) return;
   const Worker& worker = workers_.at(r.worker);

@@ -43,6 +43,7 @@ void SimWorker::Start() {
   node_.Boot();
   const Now now = node_.Read();
   world_.Note("worker starts", node_.name());
+  link_.Disturb();  // what the machine had before is given up now
   spool_.Clear();
   AgentOptions options;
   options.worker = node_.name();

@@ -142,6 +142,21 @@ TEST(SyncTest, ALateResultOfAnAttemptThatWasNotKnownToRunReplacesThePointsOfTheO
   EXPECT_EQ(points->size(), 1u);
 }
 
+TEST(SyncTest, PointsThatComeWhenTheAttemptWasGivenUpLeaveItsEndAsItWas) {
+  Loop loop;
+  loop.Submit("s", {StudentJob("a")});
+  FakeWorker worker;
+  const Grant grant = loop.Take(worker);
+  loop.Pass(absl::Seconds(61));
+  loop.WakeUp();
+  ASSERT_TRUE(loop.Do(Points(grant.id, 0, 3)).ok());
+  const auto job = loop.store().reader().Job(IdOf("a").hex());
+  ASSERT_TRUE(job.ok());
+  ASSERT_EQ(job->attempts_size(), 1);
+  EXPECT_EQ(job->attempts(0).failure().cause(), v1::FAILURE_CAUSE_LOST);
+  EXPECT_TRUE(job->attempts(0).has_end_time());
+}
+
 TEST(SyncTest, ANewerIncarnationGivesUpWhatTheOlderHad) {
   Loop loop;
   loop.Submit("s", {StudentJob("a")});
