@@ -9,55 +9,28 @@
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/ids.h"
-#include "common/spec/dataset.h"
 #include "common/status.h"
+#include "tests/testing/dataset.h"
+#include "tests/testing/from_grpc.h"
 
 namespace retort::bench {
 namespace {
 
 constexpr auto kLimit = std::chrono::minutes(15);
-constexpr size_t kWindows = 100, kChannels = 2, kSamples = 256;
-
-// Of four subjects; nobody trains on it.
-std::string DatasetBytes() {
-  Dataset dataset;
-  dataset.windows_count = kWindows;
-  dataset.channels_count = kChannels;
-  dataset.samples = kSamples;
-  dataset.windows_WCL.resize(kWindows * kChannels * kSamples);
-  dataset.bpm_W.assign(kWindows, 60);
-  dataset.fft_bpm_WC.assign(kWindows * kChannels, 60);
-  dataset.start_s_W.resize(kWindows);
-  dataset.recording_W.resize(kWindows);
-  for (size_t i = 0; i < kWindows; ++i) dataset.subject_W.push_back(static_cast<int32_t>(i % 4));
-  dataset.subjects = {"a", "b", "c", "d"};
-  dataset.recordings = {"r"};
-  dataset.channels = {"x", "y"};
-  return SerializeDataset(dataset);
-}
 
 void SetLimit(grpc::ClientContext& context) {
   context.set_deadline(std::chrono::system_clock::now() + kLimit);
 }
 
-absl::Status FromGrpc(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
-
 // `jobs` = students x learning rates x seeds.
 v1::SweepSpec SpecOf(const std::string& name, int64_t jobs, int64_t first_seed,
-                     const v1::ArtifactRef& uploaded) {
+                     const std::string& dataset_sha256) {
   v1::SweepSpec spec;
   spec.set_name(name);
   v1::NamedDataset* dataset = spec.add_datasets();
   dataset->set_name("lab");
-  v1::DatasetInfo* info = dataset->mutable_info();
-  info->set_sha256(uploaded.sha256());
-  info->set_size_bytes(uploaded.size_bytes());
-  info->set_windows(kWindows);
-  info->set_channels(kChannels);
-  info->set_samples(kSamples);
-  for (const char* subject : {"a", "b", "c", "d"}) info->add_subjects(subject);
+  *dataset->mutable_info() = DescribeDatasetBytes();
+  dataset->mutable_info()->set_sha256(dataset_sha256);
   spec.mutable_split()->set_holdout(0.5);
   const int64_t students = jobs % 10 == 0 ? 10 : jobs;
   for (int64_t i = 0; i < students; ++i) {
@@ -105,20 +78,18 @@ absl::StatusOr<std::string> Client::Upload(const std::string& bytes) {
 }
 
 absl::Status Client::UploadDataset() {
-  const std::string bytes = DatasetBytes();
-  RETORT_ASSIGN_OR_RETURN(*dataset_.mutable_sha256(), Upload(bytes));
-  dataset_.set_size_bytes(static_cast<int64_t>(bytes.size()));
+  RETORT_ASSIGN_OR_RETURN(dataset_sha256_, Upload(DatasetBytes()));
   return absl::OkStatus();
 }
 
 absl::Status Client::Submit(const std::string& name, int64_t jobs, int64_t first_seed) {
-  if (dataset_.sha256().empty()) RETORT_RETURN_IF_ERROR(UploadDataset());
+  if (dataset_sha256_.empty()) RETORT_RETURN_IF_ERROR(UploadDataset());
   grpc::ClientContext context;
   SetLimit(context);
   v1::CreateSweepRequest request;
   v1::CreateSweepResponse response;
   request.set_request_id(NewUuid());
-  *request.mutable_spec() = SpecOf(name, jobs, first_seed, dataset_);
+  *request.mutable_spec() = SpecOf(name, jobs, first_seed, dataset_sha256_);
   RETORT_RETURN_IF_ERROR(FromGrpc(sweeps_->CreateSweep(&context, request, &response)));
   if (response.jobs() == jobs && response.known_jobs() == 0) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("sweep ", name, " has ", response.jobs(), " jobs, ",

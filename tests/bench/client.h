@@ -38,7 +38,7 @@ class Client {
  private:
   std::unique_ptr<v1::SweepService::Stub> sweeps_;
   std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
-  v1::ArtifactRef dataset_;  // once uploaded
+  std::string dataset_sha256_;  // once uploaded
 };
 
 }  // namespace retort::bench

@@ -9,35 +9,9 @@
 #include "absl/time/clock.h"
 #include "common/files.h"
 #include "common/hash.h"
-#include "common/spec/dataset.h"
 #include "server/store/sqlite_store.h"
 
 namespace retort {
-
-absl::Status FromGrpc(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
-
-const std::string& DatasetBytes() {
-  static const std::string& bytes = *new std::string([] {
-    constexpr size_t kWindows = 100, kChannels = 2, kSamples = 256;
-    Dataset dataset;
-    dataset.windows_count = kWindows;
-    dataset.channels_count = kChannels;
-    dataset.samples = kSamples;
-    dataset.windows_WCL.resize(kWindows * kChannels * kSamples);
-    dataset.bpm_W.assign(kWindows, 60);
-    dataset.fft_bpm_WC.assign(kWindows * kChannels, 60);
-    dataset.start_s_W.resize(kWindows);
-    dataset.recording_W.resize(kWindows);
-    for (size_t i = 0; i < kWindows; ++i) dataset.subject_W.push_back(static_cast<int32_t>(i % 4));
-    dataset.subjects = {"a", "b", "c", "d"};
-    dataset.recordings = {"r"};
-    dataset.channels = {"x", "y"};
-    return SerializeDataset(dataset);
-  }());
-  return bytes;
-}
 
 void RpcTest::SetUp() {
   folder_ = testing::TempDir() + "retort-rpc-" + NewUuid();
@@ -102,12 +76,8 @@ v1::SweepSpec RpcTest::ScratchSweep(const std::string& name, int students) {
   spec.set_name(name);
   v1::NamedDataset* dataset = spec.add_datasets();
   dataset->set_name("lab");
+  *dataset->mutable_info() = DescribeDatasetBytes();
   dataset->mutable_info()->set_sha256(Upload(DatasetBytes()));
-  dataset->mutable_info()->set_size_bytes(static_cast<int64_t>(DatasetBytes().size()));
-  dataset->mutable_info()->set_windows(100);
-  dataset->mutable_info()->set_channels(2);
-  dataset->mutable_info()->set_samples(256);
-  for (const char* subject : {"a", "b", "c", "d"}) dataset->mutable_info()->add_subjects(subject);
   spec.mutable_split()->set_holdout(0.5);
   for (int i = 0; i < students; ++i) {
     v1::MlpSpec* student = spec.add_students()->mutable_mlp();

@@ -23,11 +23,10 @@
 #include "server/rpc/services.h"
 #include "server/store/store.h"
 #include "server/upkeep/upkeep.h"
+#include "tests/testing/dataset.h"
+#include "tests/testing/from_grpc.h"
 
 namespace retort {
-
-// The bytes of a dataset of 100 windows, 2 channels, 256 samples and the subjects a, b, c, d.
-const std::string& DatasetBytes();
 
 // The system's clock, whose wall time is two hours ahead: what was uploaded now is not pinned any
 // more.
@@ -115,8 +114,6 @@ class FakeWorker {
   const std::string name_;
   const int64_t incarnation_;
 };
-
-absl::Status FromGrpc(const grpc::Status& status);
 
 }  // namespace retort
 
