@@ -167,13 +167,9 @@ void Draft::StartLease(JobKey key, WorkerKey worker, int16_t slot) {
 }
 
 void Draft::StartRunning(JobKey key) {
-  Move(key, JobState::kRunning);
-  NoteStart(key);
-}
-
-void Draft::NoteStart(JobKey key) {
+  if (job(key).state == JobState::kLeased) Move(key, JobState::kRunning);
+  if (job(key).start_ms != 0) return;
   JobRow& row = EditJob(key);
-  if (row.start_ms != 0) return;
   row.start_ms = now_ms_;
   // Points may come when the attempt was given up: its end stays as it was written.
   if (IsLive(row.state)) {

@@ -54,11 +54,9 @@ class Draft {
 
   // QUEUED -> LEASED: a new attempt, on this slot.
   void StartLease(JobKey key, WorkerKey worker, int16_t slot);
-  // LEASED -> RUNNING, and NoteStart.
+  // The latest attempt began to train: LEASED -> RUNNING, and points of older attempts go. It may
+  // be heard of when the job is no longer leased, which moves nothing. Nothing if it was known.
   void StartRunning(JobKey key);
-  // The latest attempt began to train, which may be heard of when the job is no longer leased:
-  // points of older attempts go. Nothing if it was known.
-  void NoteStart(JobKey key);
   // Writes the end of the latest attempt and books its slot time on the sweeps; moves nothing.
   void EndAttempt(JobKey key, FailureCause cause, const std::string& message, double device_s);
   // Seconds since the latest attempt was leased.

@@ -55,8 +55,7 @@ absl::StatusOr<Decision> DecideMetrics(const State& state, const Metrics& metric
                     draft.job(key).state != JobState::kSucceeded;
   if (news) {
     // Points may overtake the Sync that says that training began.
-    if (draft.job(key).state == JobState::kLeased) draft.StartRunning(key);
-    draft.NoteStart(key);
+    draft.StartRunning(key);
     draft.EditJob(key).points += metrics.batch->points_size() - skip;
     draft.Write(PointsAdded{key, metrics.batch, static_cast<int32_t>(skip)});
   }

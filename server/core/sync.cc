@@ -135,8 +135,7 @@ void SyncDecision::TakeFinished(const FinishedReport& report) {
 }
 
 void SyncDecision::Accept(JobKey key, const FinishedReport& report) {
-  if (draft_.job(key).state == JobState::kLeased) draft_.StartRunning(key);
-  draft_.NoteStart(key);
+  draft_.StartRunning(key);
   draft_.EndAttempt(key, FailureCause::kNone, "", report.device_s);
   draft_.Move(key, JobState::kSucceeded);
   draft_.EditJob(key).last_cause = FailureCause::kNone;
@@ -173,7 +172,7 @@ void SyncDecision::TakeLive(const LiveReport& report) {
   if (draft_.job(key).slot < 0 && report.slot >= 0 && report.slot < INT16_MAX) {
     LearnSlot(key, static_cast<int16_t>(report.slot));
   }
-  if (report.running && draft_.job(key).state == JobState::kLeased) draft_.StartRunning(key);
+  if (report.running) draft_.StartRunning(key);
 }
 
 void SyncDecision::LearnSlot(JobKey key, int16_t slot) {
