@@ -11,6 +11,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/hash.h"
@@ -28,9 +29,17 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
+// Removed when the process ends.
 std::string NewFolder() {
+  struct Folders {
+    ~Folders() {
+      for (const std::string& folder : all) std::filesystem::remove_all(folder);
+    }
+    std::vector<std::string> all;
+  };
+  static Folders folders;
   std::string folder = "/tmp/retort-store-XXXXXX";
-  return mkdtemp(folder.data());
+  return folders.all.emplace_back(mkdtemp(folder.data()));
 }
 
 struct Kind {
