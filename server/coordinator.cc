@@ -129,8 +129,8 @@ void Coordinator::Enqueue(Item item, AnswerDone done) {
   }
 }
 
-void Coordinator::Post(core::Input input, AnswerDone done) {
-  Enqueue({.input = std::move(input)}, std::move(done));
+void Coordinator::Post(core::Input input, AnswerDone done, std::function<bool()> over) {
+  Enqueue({.input = std::move(input), .over = std::move(over)}, std::move(done));
 }
 
 void Coordinator::ForgetSync(core::Token token, const std::string& worker) {

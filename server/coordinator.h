@@ -58,8 +58,9 @@ class Coordinator {
   // A token for Post, never given before.
   core::Token NewToken() { return ++last_token_; }
   // Puts an input into the inbox. Its token, where it has none yet, is chosen here. `done` is
-  // called by the strand, or from inside if the input is refused.
-  void Post(core::Input input, AnswerDone done);
+  // called by the strand, or from inside if the input is refused. `over`, if any, is asked when its
+  // turn has come: if true `done` is called with CANCELLED, and nothing is changed.
+  void Post(core::Input input, AnswerDone done, std::function<bool()> over = nullptr);
   // The caller of a Sync has gone: its `done` is called, with CANCELLED if it was still held back.
   void ForgetSync(core::Token token, const std::string& worker);
   // Runs `look` on the strand, for what only the state knows. `done` follows as for Post.

@@ -90,6 +90,11 @@ void Strand::Run(std::vector<Item> items, const Now& now) {
 }
 
 void Strand::Admit(std::vector<Item>& items) {
+  std::erase_if(items, [](const Item& item) {
+    if (!item.over || !item.over()) return false;
+    if (item.done) item.done(absl::CancelledError("the caller has gone"));
+    return true;
+  });
   for (Item& item : items) {
     if (item.done) waiting_.emplace(item.token, std::move(item.done));
   }

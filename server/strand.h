@@ -41,6 +41,9 @@ class Strand {
     AnswerDone done = nullptr;                               // nobody waits if null
     std::function<void(const core::State&)> look = nullptr;  // instead of an input
     core::Token forget = 0;                                  // of a SyncGone
+    // True if nobody waits any more: then `done` is called with CANCELLED, and nothing else is
+    // done.
+    std::function<bool()> over = nullptr;  // asked once, by Run
   };
 
   // The store outlives the strand.
@@ -54,8 +57,8 @@ class Strand {
   // False before Serve, and from an unknown outcome until the next Serve.
   bool serving() const { return serving_; }
 
-  // Decides on the items in order, then on what time made due; commits; answers. While not serving
-  // the items are refused with UNAVAILABLE.
+  // Decides on the items that are not over, in order, then on what time made due; commits; answers.
+  // While not serving the items are refused with UNAVAILABLE.
   void Run(std::vector<Item> items, const Now& now);
   // Answers everybody who still waits with this error.
   void FailAll(const absl::Status& status);
@@ -81,6 +84,7 @@ class Strand {
     std::vector<std::pair<core::Token, absl::Status>> refused;  // by Decide
   };
 
+  // Drops what is over; keeps who waits for the others.
   void Admit(std::vector<Item>& items);
   void DecideOn(const Item& item, const Now& now, Batch& batch);
   void HoldLeases(const Now& now);

@@ -91,12 +91,14 @@ grpc::ServerUnaryReactor* SweepService::PostChange(
     return reactor;
   }
   parts_.coordinator.Post(
-      *input, [this, change = *change, then = std::move(then)](absl::StatusOr<Answer> answer) {
+      *input,
+      [this, change = *change, then = std::move(then)](absl::StatusOr<Answer> answer) {
         if (!answer.ok()) return change.reactor->Finish(ToGrpc(answer.status()));
         parts_.reads.Continue(change.caller, [change, then, answer = *std::move(answer)] {
           change.reactor->Finish(ToGrpc(then(answer)));
         });
-      });
+      },
+      [context] { return IsOver(*context); });
   return reactor;
 }
 

@@ -88,8 +88,8 @@ class SweepService final : public v1::SweepService::CallbackService {
   // Lets a mutation in. Nothing if it was refused, and its call finished.
   std::optional<Change> Admit(Context* context, const google::protobuf::Message& request,
                               size_t most_bytes, Unary* reactor);
-  // Posts what `convert` makes of a request and, once it is durable, finishes with what `then`
-  // makes of the answer on the lane.
+  // Posts what was made of a request and, once it is durable, finishes with what `then` makes of
+  // the answer on the lane. Changes nothing if nobody waits for it when its turn has come.
   template <typename Input>
   Unary* PostChange(Context* context, const google::protobuf::Message& request,
                     const absl::StatusOr<Input>& input,

@@ -52,11 +52,13 @@ class StandingTest : public RpcTest {
     return grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(),
                                      arguments);
   }
-  static grpc::Status Pause(const std::shared_ptr<grpc::Channel>& channel) {
+  static grpc::Status Pause(const std::shared_ptr<grpc::Channel>& channel,
+                            const std::string& request_id = NewUuid(),
+                            absl::Duration patience = absl::Seconds(20)) {
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
     v1::ChangeSweepRequest request;
-    request.set_request_id(NewUuid());
+    request.set_request_id(request_id);
     request.set_name("sweeps/one");
     v1::Sweep response;
     return v1::SweepService::NewStub(channel)->PauseSweep(&context, request, &response);
@@ -122,6 +124,30 @@ TEST_F(StandingTest, ChangesOfOneCallerAndOfAll) {
   EXPECT_EQ(Codes(first), (std::map<int, int>{{grpc::OK, 3}, {grpc::RESOURCE_EXHAUSTED, 7}}));
   EXPECT_EQ(Codes(second), (std::map<int, int>{{grpc::OK, 2}, {grpc::UNAVAILABLE, 8}}));
   EXPECT_TRUE(Pause(mine).ok()) << "there is room again";
+}
+
+TEST_F(StandingTest, AChangeThatNobodyWaitsForAnyMoreIsNotMade) {
+  ASSERT_TRUE(Create(ScratchSweep("one")).ok());
+  const auto channel = NewChannel();
+  const std::string id = NewUuid();
+  StandStill();
+  EXPECT_EQ(Pause(channel, id, absl::Milliseconds(200)).error_code(), grpc::DEADLINE_EXCEEDED);
+  absl::SleepFor(absl::Milliseconds(100));  // until the server knows it too
+  Go();
+  // It would have been committed with what comes after it.
+  ASSERT_TRUE(Create(ScratchSweep("two", 2)).ok());
+  EXPECT_NE(GetSweep("sweeps/one").state(), v1::SWEEP_STATE_PAUSED);
+  // Asked again it is made, once.
+  EXPECT_TRUE(Pause(channel, id).ok());
+  EXPECT_EQ(GetSweep("sweeps/one").state(), v1::SWEEP_STATE_PAUSED);
+  grpc::ClientContext context;
+  v1::ChangeSweepRequest resume;
+  resume.set_request_id(NewUuid());
+  resume.set_name("sweeps/one");
+  v1::Sweep resumed;
+  ASSERT_TRUE(sweeps_->ResumeSweep(&context, resume, &resumed).ok());
+  EXPECT_TRUE(Pause(channel, id).ok());
+  EXPECT_NE(GetSweep("sweeps/one").state(), v1::SWEEP_STATE_PAUSED) << "an answer, not a change";
 }
 
 TEST_F(StandingTest, TasksOfUpkeepOfOneCallerAndOfAll) {
