@@ -65,8 +65,10 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
     // From here on the call may end, and this be gone, at any moment.
     parts_.coordinator.Post(*std::move(sync), [this](absl::StatusOr<Answer> answer) {
       if (!answer.ok()) return Finish(ToGrpc(answer.status()));
-      parts_.pool.Post(
-          [this, reply = std::get<core::SyncReply>(*std::move(answer))] { End(reply); });
+      auto reply = std::get<core::SyncReply>(*std::move(answer));
+      // Without leases nothing has to be read: no other thread need wake up.
+      if (reply.grants.empty()) return End(reply);
+      parts_.pool.Post([this, reply = std::move(reply)] { End(reply); });
     });
   }
 
