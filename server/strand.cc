@@ -86,7 +86,10 @@ void Strand::Run(std::vector<Item> items, const Now& now) {
   // are looked at.
   for (const Item& item : items) DecideOn(item, now, batch);
   WakeUp(now, batch);
-  if (Commit(items, batch, now)) Publish(items, batch);
+  if (!Commit(items, batch, now)) return;
+  Publish(items, batch);
+  // Those who have their answers go on meanwhile.
+  store_.TidyUp();
 }
 
 void Strand::Admit(std::vector<Item>& items) {

@@ -287,6 +287,8 @@ void State::Do(const SweepCreated& record) {
     sweep->wall_deadline = last_applied_ + absl::Milliseconds(record.fixed.budget.wall_ms);
   }
   sweeps_.push_back(std::move(sweep));
+  // At once: grown while the jobs come, a large table would keep everybody waiting.
+  job_keys_.reserve(job_keys_.size() + static_cast<size_t>(record.fixed.jobs));
   sweep_keys_.emplace(record.fixed.name, record.key);
   SetSweep(record.key, record.row);
 }

@@ -105,6 +105,8 @@ class SqliteStore : public Store {
   }
 
   CommitResult Commit(const std::vector<const core::Record*>& records) override;
+  // Copies a long log to the database, so that it can begin again.
+  void TidyUp() override;
   absl::Status Load(const std::function<void(const core::Record&)>& sink) override {
     const absl::Status status = LoadRecords(db_, sink);
     return status.ok() ? status : Named(status, path_);
@@ -117,8 +119,6 @@ class SqliteStore : public Store {
   CommitResult RollBack(const absl::Status& why);
   // Notes how long the write-ahead log is after each commit, instead of SQLite's own checkpoints.
   void WatchWal();
-  // Copies a long log to the database, so that it can begin again.
-  void Checkpoint();
 
   const std::string path_;
   const SqliteOptions options_;
@@ -150,10 +150,7 @@ CommitResult SqliteStore::Commit(const std::vector<const core::Record*>& records
   status = writer_->Write(records);
   if (!status.ok()) return RollBack(status);
   status = db_.Execute("COMMIT");
-  if (status.ok()) {
-    Checkpoint();
-    return CommitResult::Done();
-  }
+  if (status.ok()) return CommitResult::Done();
   if (absl::IsAborted(status) || absl::IsDataLoss(status)) {
     writer_->Forget();
     return CommitResult::Unknown(status);
@@ -178,7 +175,8 @@ void SqliteStore::WatchWal() {
 // A checkpoint that waits for nobody copies what no reader needs any more, but the log begins again
 // only where no reader is in it: readers that always overlap would let it grow for ever. So one
 // that has become long is given a moment in which new readers stay out of it.
-void SqliteStore::Checkpoint() {
+void SqliteStore::TidyUp() {
+  if (db_.get() == nullptr) return;
   // It has begun again.
   if (wal_pages_ < last_wal_pages_) next_checkpoint_ = options_.checkpoint_pages;
   last_wal_pages_ = wal_pages_;

@@ -119,6 +119,8 @@ class Store {
 
   // Writes all in one transaction; durable when it returns kDone.
   virtual CommitResult Commit(const std::vector<const core::Record*>& records) = 0;
+  // What a commit leaves to do, for which nobody has to wait: called once its replies were sent.
+  virtual void TidyUp() {}
   // Everything that State holds, as records to State::Load, in an order in which what is referred
   // to comes first. DATA_LOSS: the database is damaged.
   virtual absl::Status Load(const std::function<void(const core::Record&)>& sink) = 0;

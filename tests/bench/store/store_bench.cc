@@ -53,6 +53,7 @@ class Bench {
       fprintf(stderr, "commit: %s\n", result.status.ToString().c_str());
       abort();
     }
+    store_->TidyUp();
   }
 
   // Sweep 1 with jobs 1..count, in chunks as the expander sends them, and worker 1.

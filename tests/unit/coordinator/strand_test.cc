@@ -27,8 +27,13 @@ class FullStore : public store::Store {
   absl::Status Load(const std::function<void(const core::Record&)>& sink) override {
     return inner_->Load(sink);
   }
+  void TidyUp() override {
+    if (tidy_up) tidy_up();
+  }
   absl::Status Reopen() override { return inner_->Reopen(); }
   const store::Reader& reader() const override { return inner_->reader(); }
+
+  std::function<void()> tidy_up = nullptr;
 
  private:
   const bool& full_;
@@ -111,6 +116,18 @@ TEST_F(StrandTest, AStandstillCostsNobodyALeaseWhoseSyncIsStillOnItsWay) {
     Run({});
   }
   EXPECT_EQ(strand_.state().job({1}).row.state, core::JobState::kQueued);
+}
+
+TEST_F(StrandTest, NobodyWaitsForWhatACommitLeavesToTidyUp) {
+  bool answered = false;
+  int tidied = 0;
+  store_.tidy_up = [&] { tidied += answered; };
+  strand_.Run({{.token = ++token_, .input = Hello("w1", 0), .done = nullptr},
+               {.token = ++token_,
+                .done = [&](absl::StatusOr<Answer>) { answered = true; },
+                .look = [](const core::State&) {}}},
+              now_);
+  EXPECT_EQ(tidied, 1);
 }
 
 TEST_F(StrandTest, ALeaseThatEndsWhileTheDiskIsFullEndsLater) {

@@ -61,7 +61,9 @@ CommitResult Do(Store& store, int64_t n) {
   const std::vector<Record> records = Commit(n);
   std::vector<const Record*> pointers;
   for (const Record& record : records) pointers.push_back(&record);
-  return store.Commit(pointers);
+  CommitResult result = store.Commit(pointers);
+  store.TidyUp();
+  return result;
 }
 
 // Sweeps that are there, by a connection that knows no faults. Fails if one is there in part.

@@ -35,6 +35,7 @@ class WalTest : public ::testing::Test {
       const Record record =
           SweepCreated{{key}, {"sweep" + std::to_string(key), 0, 0, 1, {}}, {}, spec};
       ASSERT_TRUE(store_->Commit({&record}).status.ok());
+      store_->TidyUp();
       most_ = std::max(most_, WalBytes());
     }
   }
