@@ -49,10 +49,10 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
 
  private:
   void Begin() {
-    if (cancelled_) return Finish(grpc::Status::CANCELLED);
+    if (cancelled_) return End(grpc::Status::CANCELLED);
     std::vector<absl::Status> refused;
     auto sync = ToSync(*request_, response_, &refused);
-    if (!sync.ok()) return Finish(ToGrpc(sync.status()));
+    if (!sync.ok()) return End(ToGrpc(sync.status()));
     if (!refused.empty()) {
       spdlog::warn("sync of {}: {} malformed reports, the first: {}", worker_, refused.size(),
                    MessageOf(refused.front()));
@@ -64,21 +64,27 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
     token_ = sync->token;
     // From here on the call may end, and this be gone, at any moment.
     parts_.coordinator.Post(*std::move(sync), [this](absl::StatusOr<Answer> answer) {
-      if (!answer.ok()) return Finish(ToGrpc(answer.status()));
+      if (!answer.ok()) return End(ToGrpc(answer.status()));
       auto reply = std::get<core::SyncReply>(*std::move(answer));
       // Without leases nothing has to be read: no other thread need wake up.
-      if (reply.grants.empty()) return End(reply);
-      parts_.pool.Post([this, reply = std::move(reply)] { End(reply); });
+      if (reply.grants.empty()) return Say(reply);
+      parts_.pool.Post([this, reply = std::move(reply)] { Say(reply); });
     });
   }
 
-  void End(const core::SyncReply& reply) {
+  // The worker may send its next Sync before gRPC has done with this one: its place is free first.
+  void End(const grpc::Status& status) {
+    { const Gate::Ticket given_back = std::move(ticket_); }
+    Finish(status);
+  }
+
+  void Say(const core::SyncReply& reply) {
     FromSyncReply(reply, response_);
     const absl::Status status = AddLeases(reply);
     // Leases that do not reach the worker are given again at its next Sync.
     if (!status.ok())
       spdlog::error("sync of {}: leases cannot be read: {}", worker_, status.ToString());
-    Finish(ToGrpc(status));
+    End(ToGrpc(status));
   }
 
   absl::Status AddLeases(const core::SyncReply& reply) {
