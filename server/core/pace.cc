@@ -29,7 +29,7 @@ void Pace::Learn(double cost, double seconds, Speed& speed) {
   const double took = std::log(seconds / cost);
   if (known.results == 0) {
     // The first of its class says nothing of the worker.
-    known = {took + speed.log, 1};
+    known = {took + speed.log, 1, std::exp(took + speed.log)};
     return;
   }
   const double all = known.log_s_per_cost - speed.log - took;  // positive: faster than expected
@@ -38,6 +38,7 @@ void Pace::Learn(double cost, double seconds, Speed& speed) {
   if (speed.known()) {
     known.log_s_per_cost -= faster * std::max(kClassWeight, 0.5 / (known.results + 1));
     known.results = std::min(known.results + 1, 1'000'000);
+    known.s_per_cost = std::exp(known.log_s_per_cost);
   }
   speed.results = std::min(speed.results + 1, 1'000'000);
 }
@@ -49,7 +50,7 @@ double Pace::Seconds(double cost) const {
     for (const int other : {at + away, at - away}) {
       if (other < 0 || other >= static_cast<int>(kClasses)) continue;
       const Class& known = classes_[static_cast<size_t>(other)];
-      if (known.results > 0) return cost * std::exp(known.log_s_per_cost);
+      if (known.results > 0) return cost * known.s_per_cost;
     }
   }
   return -1;

@@ -36,6 +36,7 @@ class Pace {
   struct Class {
     double log_s_per_cost = 0;
     int32_t results = 0;
+    double s_per_cost = 0;  // of the logarithm: many ask for each that is learnt
   };
   static constexpr size_t kClasses = 64;
   static size_t ClassOf(double cost);

@@ -149,7 +149,8 @@ bool Placement::WaitedEnough(JobKey job, double here_s) const {
 bool Placement::Defer(const Candidate& candidate) {
   if (!has_faster_) return false;
   const double cost = candidate.entry.expected_cost;
-  const double here_s = outlook_.Seconds(cost, speed_);
+  const double usual_s = outlook_.Seconds(cost, 1);
+  const double here_s = usual_s / speed_;
   if (here_s <= 0 || WaitedEnough(candidate.entry.job, here_s)) return false;
   if (candidate.entry.unblocks == 0 && here_s <= Horizon(candidate.priority)) return false;
   if (!faster_) faster_ = outlook_.Faster(speed_);
@@ -157,9 +158,8 @@ bool Placement::Defer(const Candidate& candidate) {
   SlotOutlook* best = nullptr;
   double soonest_s = here_s / kClearlySooner;
   for (SlotOutlook& slot : *faster_) {
-    if (slot.room < row.memory_bytes || FailedOn(row, slot.worker)) continue;
-    const double end_s = slot.free_in + outlook_.Seconds(cost, slot.speed);
-    if (end_s >= soonest_s) continue;
+    const double end_s = slot.free_in + usual_s / slot.speed;
+    if (end_s >= soonest_s || slot.room < row.memory_bytes || FailedOn(row, slot.worker)) continue;
     soonest_s = end_s;
     best = &slot;
   }
