@@ -2,9 +2,11 @@
 
 #include <c10/util/Exception.h>
 
+#include <chrono>
 #include <cstdio>
 #include <list>
 #include <new>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "common/spec/model_spec.h"
 #include "common/spec/safetensors.h"
 #include "worker/distill/check_spec.h"
+#include "worker/distill/checkpoint.h"
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/files.h"
@@ -115,6 +118,73 @@ void Report(const AttemptHooks& hooks, int epochs, int done,
 void LeaveIfStopped(const AttemptHooks& hooks) {
   if (hooks.stop) throw Failure(v1::FAILURE_CAUSE_PREEMPTED, "stopped as the agent asked");
 }
+
+// The time that an attempt may take, from now on.
+class TimeLimit {
+ public:
+  explicit TimeLimit(double seconds) : seconds_(seconds) {}
+  void Check() const {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin_;
+    if (seconds_ <= 0 || spent.count() < seconds_) return;
+    char text[96];
+    std::snprintf(text, sizeof(text), "took longer than its wall limit of %g s", seconds_);
+    throw Failure(v1::FAILURE_CAUSE_TIMEOUT, text);
+  }
+
+ private:
+  const double seconds_;
+  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+// The checkpoint that an attempt goes on from, and those that it leaves.
+class Checkpoints {
+ public:
+  Checkpoints(const v1::RunJob& job, std::string fingerprint, const AttemptHooks& hooks)
+      : job_(job), fingerprint_(std::move(fingerprint)), hooks_(hooks) {
+    if (!job.checkpoint_path().empty()) Read();
+  }
+
+  const Checkpoint* resume() const { return resume_ ? &*resume_ : nullptr; }
+  const std::string& fingerprint() const { return fingerprint_; }
+  // Whether other fingerprints than this one had a part in the training.
+  bool mixed() const { return mixed_; }
+
+  // A checkpoint that cannot be written costs time only if the attempt is lost, and is said.
+  void Write(Checkpoint at) {
+    at.job = job_.job();
+    at.fingerprint = fingerprint_;
+    at.mixed = mixed_;
+    v1::RunnerCheckpoint written;
+    written.set_path(job_.work_dir() + "/checkpoint-" + std::to_string(++count_) + ".safetensors");
+    written.set_epochs_done(static_cast<int32_t>(at.epoch));
+    const auto done = WriteFileWhole(written.path(), SerializeCheckpoint(at));
+    if (!done.ok()) return hooks_.log("no checkpoint: " + done.error());
+    hooks_.on_checkpoint(written);
+  }
+
+ private:
+  // What cannot be read is no reason to fail: the beginning is a checkpoint too, and points that
+  // are sent again change nothing.
+  void Read() {
+    auto bytes = ReadWholeFile(job_.checkpoint_path());
+    auto read = bytes.ok() ? ParseCheckpoint(*std::move(bytes), job_.checkpoint_path(), job_.job())
+                           : Expected<Checkpoint>(Error{bytes.error()});
+    if (!read.ok()) return hooks_.log("begins again, without its checkpoint: " + read.error());
+    resume_ = *std::move(read);
+    mixed_ = resume_->mixed || resume_->fingerprint != fingerprint_;
+    hooks_.log(
+        "goes on from epoch " + std::to_string(resume_->epoch) + ", step " +
+        std::to_string(resume_->step) +
+        (mixed_ ? "; trained in part under another numeric fingerprint: its result is mixed" : ""));
+  }
+
+  const v1::RunJob& job_;
+  const std::string fingerprint_;
+  const AttemptHooks& hooks_;
+  std::optional<Checkpoint> resume_;
+  bool mixed_ = false;
+  int count_ = 0;
+};
 
 // The test windows of the dataset trained on, all windows of others, and the validation windows.
 void EvaluateAll(const Inputs& inputs, Network& network, const std::function<void()>& pause,
@@ -223,9 +293,12 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
   v1::JobResult& result = *finished.mutable_result();
   *result.mutable_cost() = ValueOrFail(CostOf(spec.model(), samples), v1::FAILURE_CAUSE_INVALID);
 
+  const TimeLimit limit(job.wall_limit_s());
+  Checkpoints checkpoints(job, NumericFingerprint(threads), hooks);
   TrainingShare share(hooks.lock_folder, hooks.stop);
   const auto pause = [&] {
     share.Yield();
+    limit.Check();
     LeaveIfStopped(hooks);
   };
   const OutputsPtr teacher = OutputsOf(job, inputs, pause);
@@ -235,9 +308,20 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
     result.set_metric_points(result.metric_points() + static_cast<int64_t>(points.size()));
     Report(hooks, spec.train().epochs(), done, points);
   };
-  const TrainedNetwork trained = Train({spec, *inputs.dataset, inputs.windows, teacher.get()},
-                                       {hooks.stop, share, hooks.unix_ms, report});
-  EvaluateAll(inputs, *trained.network, pause, result);
+  const TrainedNetwork trained =
+      Train({spec, *inputs.dataset, inputs.windows, teacher.get(), checkpoints.resume()},
+            {.stop = hooks.stop,
+             .share = share,
+             .unix_ms = hooks.unix_ms,
+             .on_epoch = report,
+             .on_checkpoint = [&](const Checkpoint& at) { checkpoints.Write(at); },
+             .checkpoint_every_s = job.checkpoint_every_s(),
+             .check_time = [&] { limit.Check(); }});
+  const auto pause_trained = [&] {
+    if (hooks.stop) checkpoints.Write(trained.end);
+    pause();
+  };
+  EvaluateAll(inputs, *trained.network, pause_trained, result);
   share.Release();
   FillLatency(*trained.network, spec.model(), samples, threads,
               {job.cache_dir(), hooks.lock_folder}, hooks.stop, *result.mutable_cost());
@@ -247,7 +331,8 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
   result.set_kept_epoch(trained.kept_epoch);
   result.set_train_s(trained.train_s);
   result.set_samples_per_s(trained.samples_per_s);
-  result.set_numeric_fingerprint(NumericFingerprint(threads));
+  result.set_numeric_fingerprint(checkpoints.fingerprint());
+  result.set_mixed(checkpoints.mixed());
   finished.set_weights_path(job.work_dir() + "/weights.safetensors");
   ValueOrFail(WriteFileWhole(finished.weights_path(),
                              SerializeWeights(*trained.network, spec.model(), job.job(), samples)),

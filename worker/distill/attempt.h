@@ -21,6 +21,7 @@ struct AttemptHooks {
   std::function<int64_t()> unix_ms{};
   std::function<void()> on_started{};
   std::function<void(const v1::RunnerProgress&)> on_progress{};  // after each epoch; may block
+  std::function<void(const v1::RunnerCheckpoint&)> on_checkpoint{};
   std::function<void(const std::string&)> log{};  // a line for people, without its end
 };
 

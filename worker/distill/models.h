@@ -39,6 +39,8 @@ class Network : public torch::nn::Module {
   virtual int64_t features() const = 0;
   // Restarts the dropout's random numbers.
   void SeedDropout(uint64_t seed) { dropout_rng_ = Rng(seed); }
+  // Where they are; SeedDropout(state) goes on from there.
+  uint64_t dropout_state() const { return dropout_rng_.state(); }
 
  protected:
   // x with a share `p` of its elements set to zero and the others scaled up, while training; else

@@ -21,6 +21,8 @@ class Rng {
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x ^ (x >> 31);
   }
+  // All there is to it: Rng(state()) goes on as this one would.
+  uint64_t state() const { return state_; }
   // Uniform on [0, 1).
   double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
   // Uniform on 0..n-1; n > 0. The bias of the multiplication is below n / 2^64.

@@ -3,72 +3,21 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <optional>
 #include <utility>
 
-#include "common/spec/heart_rate.h"
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/losses.h"
 #include "worker/distill/optimization.h"
+#include "worker/distill/targets.h"
 #include "worker/distill/weights.h"
 
 namespace retort::distill {
 namespace {
 
 using torch::Tensor;
-
-// What a loss needs besides the student's outputs, for every item of training. Only training
-// windows are in it.
-class Targets {
- public:
-  explicit Targets(const TrainingInputs& in) : channels_(in.dataset.channels()) {
-    std::vector<int64_t> rows, classes;
-    std::vector<float> bpm;
-    for (int64_t window : in.windows.train) {
-      bpm.push_back(in.dataset.info.bpm_W[window]);
-      classes.push_back(ClassOfBpm(bpm.back()));
-      for (int64_t c = 0; c < channels_; ++c) rows.push_back(window * channels_ + c);
-    }
-    rows_I_ = IndexTensor(rows);
-    classes_W_ = IndexTensor(classes);
-    if (const double sigma = TargetWidth(in.spec.method()); sigma > 0) {
-      targets_WK_ = GaussianTargets(torch::tensor(bpm), sigma);
-    }
-    if (in.teacher == nullptr) return;
-    teacher_logits_IK_ = in.teacher->logits_IK;
-    if (in.spec.method().has_feature()) {
-      teacher_features_IF_ =
-          NormalizeFeatures(in.teacher->features_IF, in.spec.method().feature().norm());
-    }
-  }
-
-  // Rows of the dataset that belong to items.
-  Tensor Rows(const Tensor& items_B) const { return rows_I_.index_select(0, items_B); }
-
-  // All but the student's part.
-  LossInputs Select(const Tensor& items_B) const {
-    const Tensor windows_B = items_B.div(channels_, "trunc");
-    LossInputs out;
-    out.classes_B = classes_W_.index_select(0, windows_B);
-    if (targets_WK_.defined()) out.targets_BK = targets_WK_.index_select(0, windows_B);
-    if (teacher_logits_IK_.defined()) {
-      out.teacher_logits_BK = teacher_logits_IK_.index_select(0, items_B);
-    }
-    if (teacher_features_IF_.defined()) {
-      out.teacher_features_BF = teacher_features_IF_.index_select(0, items_B);
-    }
-    return out;
-  }
-
- private:
-  int64_t channels_;
-  Tensor rows_I_;
-  Tensor classes_W_;
-  Tensor targets_WK_;
-  Tensor teacher_logits_IK_;
-  Tensor teacher_features_IF_;
-};
 
 // The network that learns, and the projector that only training needs.
 struct Student {
@@ -105,24 +54,29 @@ Student MakeStudent(const TrainingInputs& in) {
 class EpochMeans {
  public:
   void Add(const Loss& loss, int64_t items) {
-    const auto parts = loss.Parts();
-    if (sums_.empty()) {
-      for (const auto& [name, value] : parts) sums_.emplace_back(name, torch::zeros_like(value));
+    for (const auto& [name, value] : loss.Parts()) {
+      const auto [sum, fresh] = sums_.try_emplace(name, value.detach() * items);
+      if (!fresh) sum->second += value.detach() * items;
     }
-    for (size_t i = 0; i < parts.size(); ++i) sums_[i].second += parts[i].second.detach() * items;
     items_ += items;
+  }
+  // The sums so far, and of how many items.
+  NamedTensorList Sums() const { return {sums_.begin(), sums_.end()}; }
+  int64_t items() const { return items_; }
+  void Resume(const NamedTensorList& sums, int64_t items) {
+    sums_ = {sums.begin(), sums.end()};
+    items_ = items;
   }
   std::vector<std::pair<std::string, double>> Values() const {
     std::vector<std::pair<std::string, double>> out;
     for (const auto& [name, sum] : sums_) {
-      out.emplace_back(std::string("train.") + name,
-                       sum.item<double>() / static_cast<double>(items_));
+      out.emplace_back("train." + name, sum.item<double>() / static_cast<double>(items_));
     }
     return out;
   }
 
  private:
-  std::vector<std::pair<const char*, Tensor>> sums_;
+  std::map<std::string, Tensor> sums_;
   int64_t items_ = 0;
 };
 
@@ -136,23 +90,35 @@ class Keeper {
       if (!(*validation_mae < best_mae_) && epoch > 0) return;
       best_mae_ = *validation_mae;
       kept_.clear();
-      for (const auto& [name, tensor] : NamedTensors(network)) kept_.push_back(tensor.clone());
+      for (const auto& [name, tensor] : NamedTensors(network)) {
+        kept_.emplace_back(name, tensor.clone());
+      }
     }
     epoch_ = epoch;
   }
   // Puts them into the network; returns their epoch.
   int Restore(Network& network) const {
-    torch::NoGradGuard no_grad;
-    const auto tensors = NamedTensors(network);
-    for (size_t i = 0; i < kept_.size(); ++i) Tensor(tensors[i].second).copy_(kept_[i]);
+    if (!kept_.empty()) {
+      ValueOrFail(CopyInto(kept_, NamedTensors(network)), v1::FAILURE_CAUSE_ARTIFACT);
+    }
     network.eval();
     return epoch_;
+  }
+  void SaveTo(Checkpoint& checkpoint) const {
+    checkpoint.kept_epoch = epoch_;
+    checkpoint.best_mae = best_mae_;
+    checkpoint.kept = kept_;
+  }
+  void Resume(const Checkpoint& checkpoint) {
+    epoch_ = static_cast<int>(checkpoint.kept_epoch);
+    best_mae_ = checkpoint.best_mae;
+    kept_ = checkpoint.kept;
   }
 
  private:
   v1::Keep keep_;
   double best_mae_ = std::numeric_limits<double>::infinity();
-  std::vector<Tensor> kept_;
+  NamedTensorList kept_;
   int epoch_ = 0;
 };
 
@@ -175,16 +141,6 @@ class Points {
   std::vector<v1::MetricPoint> points_;
 };
 
-void LeaveIfStopped(const TrainingHooks& hooks) {
-  if (hooks.stop) throw Failure(v1::FAILURE_CAUSE_PREEMPTED, "stopped between two steps");
-}
-
-// What happens between two steps: nothing, mostly.
-void Pause(const TrainingHooks& hooks) {
-  hooks.share.Yield();
-  LeaveIfStopped(hooks);
-}
-
 void RefuseBadLoss(double loss, double last_loss, int64_t step, int epoch) {
   if (std::isfinite(loss)) return;
   throw Failure(v1::FAILURE_CAUSE_NUMERIC,
@@ -195,11 +151,10 @@ void RefuseBadLoss(double loss, double last_loss, int64_t step, int epoch) {
 
 // MAE on the validation windows, which is added to the points with the cross-entropy; nothing
 // without such windows.
-std::optional<double> Validate(const TrainingInputs& in, const TrainingHooks& hooks,
-                               Network& network, Points& points) {
+std::optional<double> Validate(const TrainingInputs& in, Network& network,
+                               const std::function<void()>& pause, Points& points) {
   if (in.windows.validation.empty()) return std::nullopt;
-  const auto estimates =
-      EstimateWindows(network, in.dataset, in.windows.validation, [&] { Pause(hooks); });
+  const auto estimates = EstimateWindows(network, in.dataset, in.windows.validation, pause);
   const auto metrics = Evaluate(estimates, in.dataset.info.subjects, 0).overall();
   points.Add("val.mae_bpm", metrics.mae_bpm());
   points.Add("val.ce", metrics.cross_entropy());
@@ -220,67 +175,181 @@ double SecondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+int64_t ItemsPerEpoch(const TrainingInputs& in) {
+  const bool each = in.spec.train().channels() == v1::CHANNEL_DRAW_EACH;
+  return static_cast<int64_t>(in.windows.train.size()) * (each ? in.dataset.channels() : 1);
+}
+
+// One run of training. Everything that Checkpoint has is a member.
+class Training {
+ public:
+  Training(const TrainingInputs& in, const TrainingHooks& hooks)
+      : in_(in),
+        hooks_(hooks),
+        train_(in.spec.train()),
+        items_per_epoch_(ItemsPerEpoch(in)),
+        borders_(StepBorders(items_per_epoch_, train_.batch())),
+        targets_(in.spec.method(), in.dataset, in.windows, in.teacher),
+        student_(MakeStudent(in)),
+        optimization_(train_, student_.Parameters(), train_.epochs() * steps_per_epoch()),
+        order_rng_(SeedOf(in.spec, "order")),
+        keeper_(train_.keep()),
+        checkpointed_(std::chrono::steady_clock::now()) {
+    if (in.resume != nullptr) Resume(*in.resume);
+  }
+
+  TrainedNetwork Run() {
+    for (; epoch_ < train_.epochs(); ++epoch_) RunEpoch();
+    TrainedNetwork out;
+    out.network = student_.network;
+    out.end = Save();
+    out.kept_epoch = keeper_.Restore(*student_.network);
+    RefuseBadWeights(*student_.network, last_loss_);
+    out.train_s = train_s_;
+    out.samples_per_s = static_cast<double>(items_per_epoch_ * train_.epochs()) / train_s_;
+    return out;
+  }
+
+ private:
+  int64_t steps_per_epoch() const { return static_cast<int64_t>(borders_.size()) - 1; }
+
+  void RunEpoch() {
+    student_.network->train();
+    order_before_ = order_rng_;
+    const Tensor items_I =
+        IndexTensor(DrawEpoch(static_cast<int64_t>(in_.windows.train.size()),
+                              in_.dataset.channels(), train_.channels(), order_rng_));
+    for (; step_ < steps_per_epoch(); ++step_) {
+      BetweenSteps();
+      const auto begin = std::chrono::steady_clock::now();
+      RunStep(items_I.slice(0, borders_[step_], borders_[step_ + 1]));
+      epoch_s_ += SecondsSince(begin);
+    }
+    EndEpoch();
+  }
+
+  void RunStep(const Tensor& items_B) {
+    const Tensor rows_B1L = in_.dataset.rows_R1L.index_select(0, targets_.Rows(items_B));
+    optimization_.ZeroGradients();
+    const NetworkOutput output = student_.network->Forward(rows_B1L);
+    LossInputs inputs = targets_.Select(items_B);
+    inputs.logits_BK = output.logits_BK;
+    if (student_.projector) inputs.projected_BF = student_.projector->Forward(output.features_BF);
+    const Loss loss = ComputeLoss(in_.spec.method(), inputs, epoch_);
+    const double value = loss.total.item<double>();
+    RefuseBadLoss(value, last_loss_, epoch_ * steps_per_epoch() + step_, epoch_);
+    last_loss_ = value;
+    loss.total.backward();
+    optimization_.Step();
+    means_.Add(loss, items_B.size(0));
+  }
+
+  // The weights that count are chosen before the epoch's points are told: whoever has heard of an
+  // epoch can go on behind it.
+  void EndEpoch() {
+    Points points(epoch_, hooks_.unix_ms());
+    for (const auto& [series, mean] : means_.Values()) points.Add(series, mean);
+    points.Add("lr", optimization_.learning_rate());
+    points.Add("train.samples_per_s", static_cast<double>(items_per_epoch_) / epoch_s_);
+    const auto pause = [this] {
+      hooks_.share.Yield();
+      LeaveIfStopped();
+    };
+    keeper_.Offer(*student_.network, epoch_, Validate(in_, *student_.network, pause, points));
+    train_s_ += epoch_s_;
+    epoch_s_ = 0;
+    step_ = 0;
+    means_ = EpochMeans();
+    hooks_.share.Release();
+    hooks_.on_epoch(epoch_ + 1, points.all());
+    hooks_.share.Acquire();
+  }
+
+  // Nothing, mostly.
+  void BetweenSteps() {
+    hooks_.share.Yield();
+    if (hooks_.checkpoint_every_s > 0 && SecondsSince(checkpointed_) >= hooks_.checkpoint_every_s) {
+      hooks_.on_checkpoint(Save());
+      checkpointed_ = std::chrono::steady_clock::now();
+    }
+    LeaveIfStopped();
+  }
+
+  // Also between two batches of validation: that changes nothing, and is done again.
+  void LeaveIfStopped() {
+    hooks_.check_time();
+    if (!hooks_.stop) return;
+    hooks_.on_checkpoint(Save());
+    throw Failure(v1::FAILURE_CAUSE_PREEMPTED, "stopped between two steps");
+  }
+
+  Checkpoint Save() const {
+    Checkpoint out;
+    out.epoch = epoch_;
+    out.step = step_;
+    out.order_rng = order_before_.state();
+    out.dropout_rng = student_.network->dropout_state();
+    out.last_loss = last_loss_;
+    out.train_s = train_s_;
+    out.epoch_s = epoch_s_;
+    out.sums = means_.Sums();
+    out.sum_items = means_.items();
+    keeper_.SaveTo(out);
+    out.optimizer_steps = optimization_.steps_done();
+    out.learning_rate = optimization_.learning_rate();
+    out.network = NamedTensors(*student_.network);
+    if (student_.projector) out.projector = NamedTensors(*student_.projector);
+    out.optimizer = optimization_.Memory();
+    return out;
+  }
+
+  void Resume(const Checkpoint& from) {
+    const auto fill = [](const NamedTensorList& list, const NamedTensorList& into) {
+      ValueOrFail(CopyInto(list, into), v1::FAILURE_CAUSE_ARTIFACT);
+    };
+    fill(from.network, NamedTensors(*student_.network));
+    if (student_.projector) fill(from.projector, NamedTensors(*student_.projector));
+    fill(from.optimizer, optimization_.Memory());
+    optimization_.Resume(from.optimizer_steps, from.learning_rate);
+    epoch_ = static_cast<int>(from.epoch);
+    step_ = from.step;
+    order_rng_ = Rng(from.order_rng);
+    student_.network->SeedDropout(from.dropout_rng);
+    last_loss_ = from.last_loss;
+    train_s_ = from.train_s;
+    epoch_s_ = from.epoch_s;
+    means_.Resume(from.sums, from.sum_items);
+    keeper_.Resume(from);
+  }
+
+  const TrainingInputs& in_;
+  const TrainingHooks& hooks_;
+  const v1::TrainSpec& train_;
+  const int64_t items_per_epoch_;
+  const std::vector<int64_t> borders_;
+  const Targets targets_;
+  const Student student_;
+  Optimization optimization_;
+  Rng order_rng_;
+  Rng order_before_{0};  // before the draw of the epoch under way
+  Keeper keeper_;
+  EpochMeans means_;
+  int epoch_ = 0;
+  int64_t step_ = 0;
+  double last_loss_ = std::numeric_limits<double>::quiet_NaN();
+  double train_s_ = 0;
+  double epoch_s_ = 0;
+  std::chrono::steady_clock::time_point checkpointed_;
+};
+
 }  // namespace
 
 TrainedNetwork Train(const TrainingInputs& in, const TrainingHooks& hooks) {
-  const v1::TrainSpec& train = in.spec.train();
-  if (train.keep() == v1::KEEP_BEST && in.windows.validation.empty()) {
+  if (in.spec.train().keep() == v1::KEEP_BEST && in.windows.validation.empty()) {
     throw Failure(v1::FAILURE_CAUSE_INVALID,
                   "spec.train.keep: best; needs validation subjects, and spec.split has none");
   }
-  const auto train_windows = static_cast<int64_t>(in.windows.train.size());
-  const int64_t items_per_epoch =
-      train_windows * (train.channels() == v1::CHANNEL_DRAW_EACH ? in.dataset.channels() : 1);
-  const auto borders = StepBorders(items_per_epoch, train.batch());
-  const auto steps_per_epoch = static_cast<int64_t>(borders.size()) - 1;
-
-  const Targets targets(in);
-  const Student student = MakeStudent(in);
-  Optimization optimization(train, student.Parameters(), train.epochs() * steps_per_epoch);
-  Rng order_rng(SeedOf(in.spec, "order"));
-  Keeper keeper(train.keep());
-  TrainedNetwork out{.network = student.network};
-  double last_loss = std::numeric_limits<double>::quiet_NaN();
-
-  for (int epoch = 0; epoch < train.epochs(); ++epoch) {
-    student.network->train();
-    const Tensor items_I =
-        IndexTensor(DrawEpoch(train_windows, in.dataset.channels(), train.channels(), order_rng));
-    EpochMeans means;
-    double epoch_s = 0;
-    for (int64_t s = 0; s < steps_per_epoch; ++s) {
-      Pause(hooks);
-      const auto begin = std::chrono::steady_clock::now();
-      const Tensor items_B = items_I.slice(0, borders[s], borders[s + 1]);
-      const Tensor rows_B1L = in.dataset.rows_R1L.index_select(0, targets.Rows(items_B));
-      optimization.ZeroGradients();
-      const NetworkOutput output = student.network->Forward(rows_B1L);
-      LossInputs inputs = targets.Select(items_B);
-      inputs.logits_BK = output.logits_BK;
-      if (student.projector) inputs.projected_BF = student.projector->Forward(output.features_BF);
-      const Loss loss = ComputeLoss(in.spec.method(), inputs, epoch);
-      const double value = loss.total.item<double>();
-      RefuseBadLoss(value, last_loss, epoch * steps_per_epoch + s, epoch);
-      last_loss = value;
-      loss.total.backward();
-      optimization.Step();
-      means.Add(loss, items_B.size(0));
-      epoch_s += SecondsSince(begin);
-    }
-    Points points(epoch, hooks.unix_ms());
-    for (const auto& [series, mean] : means.Values()) points.Add(series, mean);
-    points.Add("lr", optimization.learning_rate());
-    points.Add("train.samples_per_s", static_cast<double>(items_per_epoch) / epoch_s);
-    keeper.Offer(*student.network, epoch, Validate(in, hooks, *student.network, points));
-    out.train_s += epoch_s;
-    hooks.share.Release();
-    hooks.on_epoch(epoch + 1, points.all());
-    hooks.share.Acquire();
-  }
-  out.kept_epoch = keeper.Restore(*student.network);
-  RefuseBadWeights(*student.network, last_loss);
-  out.samples_per_s = static_cast<double>(items_per_epoch * train.epochs()) / out.train_s;
-  return out;
+  return Training(in, hooks).Run();
 }
 
 }  // namespace retort::distill

@@ -10,6 +10,7 @@
 
 #include "retort/v1/result.pb.h"
 #include "retort/v1/spec.pb.h"
+#include "worker/distill/checkpoint.h"
 #include "worker/distill/data.h"
 #include "worker/distill/machine_lock.h"
 #include "worker/distill/models.h"
@@ -21,8 +22,9 @@ namespace retort::distill {
 struct TrainingInputs {
   const v1::TrainingSpec& spec;  // passed CheckSpec
   const LoadedDataset& dataset;
-  const FoldWindows& windows;     // test windows are not looked at
-  const TeacherOutputs* teacher;  // null if the method needs none
+  const FoldWindows& windows;          // test windows are not looked at
+  const TeacherOutputs* teacher;       // null if the method needs none
+  const Checkpoint* resume = nullptr;  // where an earlier attempt was; null: from the beginning
 };
 
 // How training speaks with the rest.
@@ -32,6 +34,11 @@ struct TrainingHooks {
   std::function<int64_t()> unix_ms;  // wall time, for display
   // Told after each epoch, with one point of each series; may block.
   std::function<void(int epochs_done, const std::vector<v1::MetricPoint>& points)> on_epoch;
+  // Told every so many seconds of training (0: never), and before training leaves because of
+  // `stop`. What it is told shares memory with the run. Not told: `job`, `fingerprint`, `mixed`.
+  std::function<void(const Checkpoint& checkpoint)> on_checkpoint;
+  double checkpoint_every_s = 0;
+  std::function<void()> check_time;  // throws TIMEOUT once the attempt has taken as long as it may
 };
 
 struct TrainedNetwork {
@@ -39,13 +46,16 @@ struct TrainedNetwork {
   int kept_epoch = 0;
   double train_s = 0;  // in steps
   double samples_per_s = 0;
+  Checkpoint end;  // from which nothing is left to train; shares memory with the network
 };
 
-// Trains one network from its initial weights. The same inputs give the same bits under the same
-// numeric fingerprint. Series: train.loss and its parts (train.ce, train.kd, train.tckd,
-// train.nckd, train.feature; means over the epoch), lr (of the epoch's last step),
-// train.samples_per_s, and val.mae_bpm and val.ce if there are validation windows. Failure: NUMERIC
-// (with step and last good loss), PREEMPTED, INVALID (keep = best without validation windows).
+// Trains one network from its initial weights, or goes on where a checkpoint of it ends. The same
+// inputs give the same bits under the same numeric fingerprint, and so does a run that was resumed.
+// Series: train.loss and its parts (train.ce, train.kd, train.tckd, train.nckd, train.feature;
+// means over the epoch), lr (of the epoch's last step), train.samples_per_s, and val.mae_bpm and
+// val.ce if there are validation windows. Failure: NUMERIC (with step and last good loss),
+// PREEMPTED, TIMEOUT, ARTIFACT (a checkpoint of other tensors), INVALID (keep = best without
+// validation windows).
 TrainedNetwork Train(const TrainingInputs& inputs, const TrainingHooks& hooks);
 
 }  // namespace retort::distill

@@ -73,6 +73,11 @@ v1::RunnerEvent RunAttempt(const Wiring& wiring, const v1::RunJob& job, Inbox& i
     *event.mutable_progress() = progress;
     events.Write(event);
   };
+  hooks.on_checkpoint = [&](const v1::RunnerCheckpoint& checkpoint) {
+    v1::RunnerEvent event;
+    *event.mutable_checkpoint() = checkpoint;
+    events.Write(event);
+  };
   hooks.log = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
   auto outcome = attempts.Run(job, hooks);
   v1::RunnerEvent event;

@@ -9,6 +9,7 @@
 
 #include "common/spec/safetensors.h"
 #include "synthetic.h"
+#include "worker/distill/checkpoint.h"
 #include "worker/distill/files.h"
 #include "worker/distill/teacher.h"
 #include "worker/distill/weights.h"
@@ -50,8 +51,18 @@ class AttemptTest : public testing::Test {
               .unix_ms = [] { return int64_t{1}; },
               .on_started = [this] { started_ = true; },
               .on_progress =
-                  [this](const v1::RunnerProgress& progress) { points_ += progress.points_size(); },
-              .log = [](const std::string&) {}});
+                  [this](const v1::RunnerProgress& progress) {
+                    points_ += progress.points_size();
+                    if (stop_after_points_ && progress.epochs_done() == progress.epochs()) {
+                      stop_ = true;
+                    }
+                  },
+              .on_checkpoint =
+                  [this](const v1::RunnerCheckpoint& checkpoint) {
+                    checkpoints_.push_back(checkpoint);
+                    if (checkpoints_.size() == stop_at_) stop_ = true;
+                  },
+              .log = [this](const std::string& line) { log_ += line + "\n"; }});
   }
   v1::RunnerFinished Finish(const v1::RunJob& job) {
     auto outcome = Run(job);
@@ -75,6 +86,10 @@ class AttemptTest : public testing::Test {
   std::unique_ptr<AttemptRunner> attempts_ = std::make_unique<AttemptRunner>();
   int64_t points_ = 0;
   bool started_ = false;
+  std::vector<v1::RunnerCheckpoint> checkpoints_;
+  size_t stop_at_ = 0;              // checkpoints
+  bool stop_after_points_ = false;  // of the last epoch
+  std::string log_;
 };
 
 TEST_F(AttemptTest, GivesACompleteResult) {
@@ -111,6 +126,85 @@ TEST_F(AttemptTest, MeasuresTheLatencyOfAnArchitectureOnce) {
   spec.set_seed(1);
   *spec.mutable_method() = Scratch(3);
   EXPECT_EQ(Finish(JobOf(spec)).result().cost().latency_ms(), first);
+}
+
+// All but what a clock says.
+v1::JobResult WithoutTimings(v1::JobResult result) {
+  for (const char* name : {"train_s", "samples_per_s", "metric_points"}) {
+    result.GetReflection()->ClearField(&result, result.GetDescriptor()->FindFieldByName(name));
+  }
+  return result;
+}
+
+TEST_F(AttemptTest, StoppedAndResumedItEndsWithTheSameWeightsAndResult) {
+  auto job = JobOf(Job(ResNet(4, 4), Scratch(3), 4));
+  const auto whole = Finish(job);
+  const std::string weights = *ReadWholeFile(whole.weights_path());
+  job.set_checkpoint_every_s(1e-9);
+  stop_at_ = 5;
+  EXPECT_EQ(Fail(job).cause(), v1::FAILURE_CAUSE_PREEMPTED);
+  stop_ = false;
+  stop_at_ = 0;
+  job.set_checkpoint_path(checkpoints_.back().path());
+  job.set_checkpoint_every_s(0);
+  job.set_work_dir(folder_ + "/second");
+  attempts_ = std::make_unique<AttemptRunner>();
+  const auto resumed = Finish(job);
+  EXPECT_THAT(log_, HasSubstr("goes on from epoch 2, step 0"));
+  EXPECT_EQ(checkpoints_.back().epochs_done(), 2);
+  EXPECT_EQ(*ReadWholeFile(resumed.weights_path()), weights);
+  EXPECT_EQ(WithoutTimings(resumed.result()).DebugString(),
+            WithoutTimings(whole.result()).DebugString());
+  EXPECT_FALSE(resumed.result().mixed());
+  EXPECT_LT(resumed.result().metric_points(), whole.result().metric_points());
+}
+
+TEST_F(AttemptTest, ResumedUnderAnotherFingerprintItsResultIsMixed) {
+  auto job = JobOf(Job(ResNet(4, 4), Scratch(), 2));
+  job.set_checkpoint_every_s(1e-9);
+  stop_at_ = 2;
+  Fail(job);
+  stop_ = false;
+  stop_at_ = 0;
+  auto checkpoint = *ParseCheckpoint(*ReadWholeFile(checkpoints_.back().path()), "c", job.job());
+  checkpoint.fingerprint = "another machine";
+  ASSERT_TRUE(WriteFileWhole(folder_ + "/c", SerializeCheckpoint(checkpoint)).ok());
+  job.set_checkpoint_path(folder_ + "/c");
+  // Also what goes on from a checkpoint of that attempt.
+  for (int i = 0; i < 2; ++i) {
+    checkpoints_.clear();
+    EXPECT_TRUE(Finish(job).result().mixed());
+    job.set_checkpoint_path(checkpoints_.back().path());
+  }
+}
+
+TEST_F(AttemptTest, WithoutItsCheckpointItBeginsAgain) {
+  auto job = JobOf(Job(ResNet(4, 4), Scratch(), 2));
+  const std::string weights = *ReadWholeFile(Finish(job).weights_path());
+  ASSERT_TRUE(WriteFileWhole(folder_ + "/c", "no checkpoint").ok());
+  job.set_checkpoint_path(folder_ + "/c");
+  EXPECT_EQ(*ReadWholeFile(Finish(job).weights_path()), weights);
+  EXPECT_THAT(log_, HasSubstr("begins again, without its checkpoint: " + folder_ + "/c"));
+}
+
+TEST_F(AttemptTest, StoppedWhileItIsEvaluatedItHasNothingToTrainAgain) {
+  auto job = JobOf(Job(ResNet(4, 4), Scratch(), 2));
+  stop_after_points_ = true;
+  EXPECT_EQ(Fail(job).cause(), v1::FAILURE_CAUSE_PREEMPTED);
+  stop_after_points_ = false;
+  stop_ = false;
+  ASSERT_EQ(checkpoints_.size(), 1u);
+  EXPECT_EQ(checkpoints_[0].epochs_done(), 2);
+  job.set_checkpoint_path(checkpoints_[0].path());
+  EXPECT_EQ(Finish(job).result().metric_points(), 0);
+}
+
+TEST_F(AttemptTest, TimeLimitIsATimeout) {
+  auto job = JobOf(Job(ResNet(4, 4), Scratch(), 100000));
+  job.set_wall_limit_s(0.3);
+  const auto failure = Fail(job);
+  EXPECT_EQ(failure.cause(), v1::FAILURE_CAUSE_TIMEOUT);
+  EXPECT_THAT(failure.message(), HasSubstr("wall limit of 0.3 s"));
 }
 
 class StudentTest : public AttemptTest {

@@ -36,12 +36,17 @@ class TrainerTest : public testing::Test {
     return Train({spec, *dataset_, windows_, &teacher_}, Hooks());
   }
   TrainingHooks Hooks() {
-    return {stop_, share_, [] { return int64_t{7}; },
-            [this](int done, const std::vector<v1::MetricPoint>& points) {
-              epochs_done_ = done;
-              for (const auto& point : points) points_[point.series()].push_back(point.value());
-              if (done == stop_after_) stop_ = true;
-            }};
+    return {.stop = stop_,
+            .share = share_,
+            .unix_ms = [] { return int64_t{7}; },
+            .on_epoch =
+                [this](int done, const std::vector<v1::MetricPoint>& points) {
+                  epochs_done_ = done;
+                  for (const auto& point : points) points_[point.series()].push_back(point.value());
+                  if (done == stop_after_) stop_ = true;
+                },
+            .on_checkpoint = [](const Checkpoint&) {},
+            .check_time = [] {}};
   }
   double TestMae(Network& network) {
     return Evaluate(EstimateWindows(network, *dataset_, windows_.test, [] {}),

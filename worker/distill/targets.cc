@@ -1,0 +1,47 @@
+#include "worker/distill/targets.h"
+
+#include <vector>
+
+#include "common/spec/heart_rate.h"
+
+namespace retort::distill {
+
+using torch::Tensor;
+
+Targets::Targets(const v1::MethodSpec& method, const LoadedDataset& dataset,
+                 const FoldWindows& windows, const TeacherOutputs* teacher)
+    : channels_(dataset.channels()) {
+  std::vector<int64_t> rows, classes;
+  std::vector<float> bpm;
+  for (int64_t window : windows.train) {
+    bpm.push_back(dataset.info.bpm_W[window]);
+    classes.push_back(ClassOfBpm(bpm.back()));
+    for (int64_t c = 0; c < channels_; ++c) rows.push_back(window * channels_ + c);
+  }
+  rows_I_ = IndexTensor(rows);
+  classes_W_ = IndexTensor(classes);
+  if (const double sigma = TargetWidth(method); sigma > 0) {
+    targets_WK_ = GaussianTargets(torch::tensor(bpm), sigma);
+  }
+  if (teacher == nullptr) return;
+  teacher_logits_IK_ = teacher->logits_IK;
+  if (method.has_feature()) {
+    teacher_features_IF_ = NormalizeFeatures(teacher->features_IF, method.feature().norm());
+  }
+}
+
+LossInputs Targets::Select(const Tensor& items_B) const {
+  const Tensor windows_B = items_B.div(channels_, "trunc");
+  LossInputs out;
+  out.classes_B = classes_W_.index_select(0, windows_B);
+  if (targets_WK_.defined()) out.targets_BK = targets_WK_.index_select(0, windows_B);
+  if (teacher_logits_IK_.defined()) {
+    out.teacher_logits_BK = teacher_logits_IK_.index_select(0, items_B);
+  }
+  if (teacher_features_IF_.defined()) {
+    out.teacher_features_BF = teacher_features_IF_.index_select(0, items_B);
+  }
+  return out;
+}
+
+}  // namespace retort::distill
