@@ -1,20 +1,52 @@
-// retort-runner: trains what an agent asks for. Wiring only.
+// retort-runner: trains what an agent asks for, or with `predict` runs one network over a dataset.
+// Wiring only.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <exception>
+#include <fstream>
 
 #include "worker/distill/machine.h"
 #include "worker/distill/machine_lock.h"
+#include "worker/distill/predict.h"
 #include "worker/runner/serve.h"
 
-int main() {
+namespace {
+
+// `predict WEIGHTS DATASET OUT`: JSON lines into the file OUT (worker/distill/predict.h).
+int RunPredict(const char* weights, const char* dataset, const char* out) {
+  std::ofstream file(out, std::ios::binary | std::ios::trunc);
+  std::string problem;
+  try {
+    const auto done = retort::distill::Predict(
+        weights, dataset, [&](const std::string& json) { file << json << "\n"; });
+    if (!done.ok()) problem = done.error();
+  } catch (const std::exception& error) {  // LibTorch's, and of memory
+    problem = std::string(weights) + ": " + error.what();
+  }
+  file.close();
+  if (problem.empty() && !file) problem = std::string(out) + ": cannot be written";
+  if (problem.empty()) return 0;
+  std::fprintf(stderr, "%s\n", problem.c_str());
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 5 && std::strcmp(argv[1], "predict") == 0) {
+    retort::distill::SetUpThreads(1);
+    return RunPredict(argv[2], argv[3], argv[4]);
+  }
   if (::fcntl(3, F_GETFD) < 0 || ::fcntl(4, F_GETFD) < 0) {
     std::fprintf(stderr,
                  "retort-runner is started by retort-worker: it reads commands from descriptor 3 "
-                 "and writes events to descriptor 4 (proto/retort/v1/runner.proto)\n");
+                 "and writes events to descriptor 4 (proto/retort/v1/runner.proto). By hand: "
+                 "retort model predict\n");
     return 2;
   }
   // The log is read while it grows.

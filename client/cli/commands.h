@@ -19,6 +19,7 @@ void AddResultsCommand(CLI::App& app, Context& context);
 void AddFitCommand(CLI::App& app, Context& context);
 void AddAdminCommands(CLI::App& app, Context& context);
 void AddDataCommands(CLI::App& app, Context& context);
+void AddModelCommands(CLI::App& app, Context& context);
 void AddQueryCommand(CLI::App& app, Context& context);
 
 // Runs one command line (without the program's name) and returns the exit code.

@@ -86,6 +86,7 @@ int RunCommandLine(std::vector<std::string> args, Context& context) {
   AddFitCommand(app, context);
   AddAdminCommands(app, context);
   AddDataCommands(app, context);
+  AddModelCommands(app, context);
   AddQueryCommand(app, context);
   app.footer(
       "Exit codes: 0 done, 1 jobs failed, 2 usage, 3 not found, 4 unavailable, 5 timed out, "

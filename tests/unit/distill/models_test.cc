@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "common/spec/model_spec.h"
+#include "common/spec/weights_file.h"
 #include "synthetic.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/weights.h"
@@ -152,6 +155,19 @@ TEST_F(WeightsTest, OfAnotherArchitectureOrWindowAreRefused) {
   const std::string shorter =
       SerializeWeights(*BuildNetwork(ResNet(4, 3), 200, 1), ResNet(4, 4), "j", 200);
   EXPECT_THAT(ErrorOf(shorter, ResNet(4, 4)), HasSubstr("block3"));
+}
+
+TEST(ModelsTest, AreMadeOfTheTensorsThatWeightsFilesAreCheckedFor) {
+  for (const auto& model : {ResNet(4, 9), Mlp(6, 3)}) {
+    std::vector<std::pair<std::string, std::vector<int64_t>>> made;
+    for (const auto& [name, tensor] : NamedTensors(*BuildNetwork(model, 200, 0))) {
+      made.emplace_back(name, tensor.sizes().vec());
+    }
+    auto expected = TensorsOf(model, 200);
+    std::sort(made.begin(), made.end());
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(made, expected) << ArchitectureName(model);
+  }
 }
 
 }  // namespace
