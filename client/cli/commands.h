@@ -20,6 +20,8 @@ void AddFitCommand(CLI::App& app, Context& context);
 void AddAdminCommands(CLI::App& app, Context& context);
 void AddDataCommands(CLI::App& app, Context& context);
 void AddModelCommands(CLI::App& app, Context& context);
+// `prepare`, of the group `data`.
+void AddPrepareCommand(CLI::App& group, Context& context);
 void AddQueryCommand(CLI::App& app, Context& context);
 
 // Runs one command line (without the program's name) and returns the exit code.

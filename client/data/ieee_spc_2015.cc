@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <regex>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/data/mat_file.h"
+#include "client/data/source_files.h"
 #include "common/status.h"
 
 namespace retort {
@@ -22,10 +21,6 @@ constexpr int kRateHz = 125;
 constexpr int kPpgChannels = 2;
 constexpr int kTrainingRows = 6;  // ECG, PPG 1, PPG 2, acceleration x, y, z
 constexpr int kTestRows = 5;      // the same without the ECG
-constexpr double kMinBpm = 20, kMaxBpm = 250;
-
-// Files by name, and where each name was found.
-using FilesByName = std::map<std::string, std::vector<fs::path>>;
 
 // What a file's name says.
 struct NamedRecording {
@@ -54,28 +49,6 @@ std::optional<NamedRecording> ParseName(const std::string& file) {
                           {absl::StrCat("True_S", match[1].str(), "_", match[2].str(), ".mat")}};
   }
   return std::nullopt;
-}
-
-absl::StatusOr<FilesByName> ListFiles(const std::string& folder) {
-  std::error_code error;
-  if (!fs::is_directory(folder, error)) {
-    return absl::NotFoundError(absl::StrCat(
-        folder, fs::exists(folder, error) ? ": not a folder" : ": no such folder",
-        "; must be the folder of the IEEE Signal Processing Cup's recordings (DATA_01_TYPE01.mat, "
-        "...)"));
-  }
-  FilesByName files;
-  fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error);
-  for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    std::error_code no_file;
-    if (it->is_regular_file(no_file)) {
-      files[it->path().filename().string()].push_back(it->path());
-    }
-  }
-  if (error) {
-    return absl::UnavailableError(absl::StrCat(folder, ": cannot list it: ", error.message()));
-  }
-  return files;
 }
 
 // The label file: beside the recording or else the only one of its name anywhere.
@@ -152,16 +125,15 @@ absl::StatusOr<std::vector<double>> ReadLabels(const std::string& path, const st
 }  // namespace
 
 absl::StatusOr<std::vector<Recording>> ReadIeeeSpc2015(const std::string& folder) {
-  RETORT_ASSIGN_OR_RETURN(const FilesByName files, ListFiles(folder));
+  RETORT_ASSIGN_OR_RETURN(const FilesByName files,
+                          ListFiles(folder,
+                                    "recordings of the IEEE Signal Processing Cup "
+                                    "(DATA_01_TYPE01.mat, ...)"));
   std::vector<Recording> recordings;
   for (const auto& [file, paths] : files) {
     const auto named = ParseName(file);
     if (!named) continue;
-    if (paths.size() > 1) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          folder, ": recording ", file, " is there more than once: ", paths[0].string(), " and ",
-          paths[1].string(), "; give a folder with one of them"));
-    }
+    RETORT_RETURN_IF_ERROR(CheckOnce(folder, file, paths));
     RETORT_ASSIGN_OR_RETURN(const fs::path labels, FindLabels(files, paths[0], *named));
     Recording recording{named->name, named->subject, kRateHz, {}, {}};
     RETORT_ASSIGN_OR_RETURN(recording.channels, ReadPpg(paths[0].string(), named->rows));
@@ -181,9 +153,9 @@ absl::StatusOr<std::vector<Recording>> ReadIeeeSpc2015(const std::string& folder
 absl::StatusOr<Dataset> PrepareIeeeSpc2015(const std::string& folder,
                                            const PrepareOptions& options) {
   RETORT_RETURN_IF_ERROR(CheckOptions(options));
-  RETORT_ASSIGN_OR_RETURN(const std::vector<Recording> recordings, ReadIeeeSpc2015(folder));
+  RETORT_ASSIGN_OR_RETURN(std::vector<Recording> recordings, ReadIeeeSpc2015(folder));
   RETORT_ASSIGN_OR_RETURN(Dataset dataset,
-                          PrepareRecordings(recordings, {"ppg1", "ppg2"}, options));
+                          PrepareRecordings(std::move(recordings), {"ppg1", "ppg2"}, options));
   dataset.metadata["name"] = "ieee-spc-2015";
   dataset.metadata["source"] = "IEEE Signal Processing Cup 2015, original MAT files";
   dataset.metadata["license"] = "academic use with citation";

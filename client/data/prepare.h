@@ -3,19 +3,20 @@
 #ifndef RETORT_CLIENT_DATA_PREPARE_H_
 #define RETORT_CLIENT_DATA_PREPARE_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/data/recording.h"
 #include "common/spec/dataset.h"
 
 namespace retort {
 
 // What a prepared window is. Not options: the networks take exactly this.
-inline constexpr int kWindowS = 8;
-inline constexpr int kStrideS = 2;
 inline constexpr int kPreparedRateHz = 25;
 inline constexpr int kWindowSamples = kWindowS * kPreparedRateHz;  // 200
 
@@ -35,29 +36,27 @@ struct PrepareOptions {
   // Edges of the 4th-order Butterworth band-pass, Hz; 0 < low_hz < high_hz < 12.5.
   double low_hz = 0.5;
   double high_hz = 4.0;
+  // PPG channels to keep, by name or by number from 1, in this order; none means all.
+  std::vector<std::string> channels = {};
+  // Names of recordings to leave out; unset: those that their source knows to be wrong.
+  std::optional<std::vector<std::string>> leave_out = {};
+  // Label lag of every recording, seconds; unset: what its source knows.
+  std::optional<double> lag_s = {};
 };
 
 // INVALID_ARGUMENT: a band that is none.
 absl::Status CheckOptions(const PrepareOptions& options);
 
-// One recording of one subject. `bpm[i]` is the reference of seconds [2i, 2i+8).
-struct Recording {
-  std::string name;     // unique in a dataset
-  std::string subject;  // recordings of the same person share it
-  int rate_hz = 0;
-  std::vector<std::vector<double>> channels;  // PPG [C][N]
-  std::vector<double> bpm;
-};
-
-// How many whole windows a recording of `samples` at `rate_hz` has.
-int64_t WindowsIn(int64_t samples, int rate_hz);
-
 // All recordings as one dataset, in their order; subjects in order of first appearance. A window in
-// which a channel is constant is all zeros there. Writes the
-// metadata that it knows: filter, band_hz, rate_hz, window_s, stride_s. INVALID_ARGUMENT: no
-// recording, other channels than `channel_names`, more labels than windows, a sample or label that
-// cannot be right.
-absl::StatusOr<Dataset> PrepareRecordings(const std::vector<Recording>& recordings,
+// which a channel is constant is all zeros there. A label has no window where its seconds lie
+// beyond the recording's ends, hold a missing sample of a kept channel, or where the label itself
+// is missing. Stretches between missing samples are filtered each by itself.
+//
+// Metadata: filter, band_hz, rate_hz, window_s, stride_s; and, where there is something to say,
+// JSON objects by recording: lag_s, windows_left_out, recordings_left_out. INVALID_ARGUMENT: no
+// recording, a recording or channel of the options that there is not, other channels than
+// `channel_names`, more labels than windows, a sample or label that cannot be right, no window.
+absl::StatusOr<Dataset> PrepareRecordings(std::vector<Recording> recordings,
                                           const std::vector<std::string>& channel_names,
                                           const PrepareOptions& options);
 

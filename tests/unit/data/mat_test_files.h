@@ -11,6 +11,7 @@
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace retort {
@@ -35,17 +36,32 @@ inline void WriteBytes(const std::string& path, std::string_view bytes) {
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<int64_t>(bytes.size()));
 }
 
-// A file with one matrix of doubles; `values` column after column.
-inline void WriteMat(const std::string& path, const std::string& variable, size_t rows,
-                     size_t columns, std::vector<double> values, bool compressed = true) {
+// A matrix of doubles; `values` column after column.
+struct TestMatrix {
+  std::string name;
+  int rows;
+  int columns;
+  std::vector<double> values;
+};
+
+inline void WriteMat(const std::string& path, std::vector<TestMatrix> matrices,
+                     bool compressed = true) {
   mat_t* file = Mat_CreateVer(path.c_str(), nullptr, MAT_FT_MAT5);
-  size_t extents[] = {rows, columns};
-  matvar_t* matrix =
-      Mat_VarCreate(variable.c_str(), MAT_C_DOUBLE, MAT_T_DOUBLE, 2, extents, values.data(), 0);
-  ASSERT_EQ(Mat_VarWrite(file, matrix, compressed ? MAT_COMPRESSION_ZLIB : MAT_COMPRESSION_NONE),
-            0);
-  Mat_VarFree(matrix);
+  for (TestMatrix& m : matrices) {
+    size_t extents[] = {static_cast<size_t>(m.rows), static_cast<size_t>(m.columns)};
+    matvar_t* matrix =
+        Mat_VarCreate(m.name.c_str(), MAT_C_DOUBLE, MAT_T_DOUBLE, 2, extents, m.values.data(), 0);
+    ASSERT_EQ(Mat_VarWrite(file, matrix, compressed ? MAT_COMPRESSION_ZLIB : MAT_COMPRESSION_NONE),
+              0);
+    Mat_VarFree(matrix);
+  }
   Mat_Close(file);
+}
+
+// A file with one of them.
+inline void WriteMat(const std::string& path, const std::string& variable, int rows, int columns,
+                     std::vector<double> values, bool compressed = true) {
+  WriteMat(path, {{variable, rows, columns, std::move(values)}}, compressed);
 }
 
 }  // namespace retort

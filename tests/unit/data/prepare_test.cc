@@ -117,9 +117,90 @@ TEST(PrepareRecordings, SaysWhatIsWrongWithARecording) {
   EXPECT_FALSE(Prepare({}).ok());
 }
 
+// Labels of lag -1 s take the signal from one second earlier; +2 s is the next window.
+TEST(PrepareRecordings, MovesWindowsByTheLabelsLag) {
+  for (const auto mode : {FilterMode::kRecording, FilterMode::kWindow, FilterMode::kCausal}) {
+    auto moved = Sample();
+    for (int i = 0; i < 7; ++i) moved.bpm[i] = 60 + i;
+    const auto plain = Prepare({moved}, mode);
+    moved.lag_s = 2;
+    const auto d = Prepare({moved}, mode);
+    ASSERT_TRUE(d.ok()) << d.status();
+    ASSERT_EQ(d->windows_count, 6);
+    EXPECT_EQ(d->bpm_W.front(), 60);
+    EXPECT_EQ(d->start_s_W.front(), 2);
+    EXPECT_TRUE(
+        std::equal(d->windows_WCL.begin(), d->windows_WCL.end(), plain->windows_WCL.begin() + 400));
+    moved.lag_s = -1;
+    const auto earlier = Prepare({moved}, mode);
+    ASSERT_EQ(earlier->windows_count, 6);
+    EXPECT_EQ(earlier->bpm_W.front(), 61);
+    EXPECT_EQ(earlier->start_s_W.front(), 1);
+    EXPECT_EQ(earlier->metadata.at("windows_left_out"),
+              R"({"r1":"1 beyond the recording's ends"})");
+  }
+  auto far = Sample();
+  far.lag_s = 31;
+  EXPECT_THAT(MessageOf(Prepare({far}).status()), HasSubstr("lag is 31 s"));
+}
+
+// Nothing is filled in: windows that touch a missing sample go, others are as if the recording
+// began or ended there.
+TEST(PrepareRecordings, LeavesOutWindowsWithMissingSamplesOrLabels) {
+  auto gap = Sample();
+  gap.may_miss = true;
+  gap.channels[1][125 * 9] = std::nan("");  // second 9: windows 1 to 4
+  gap.bpm[5] = std::nan("");
+  for (const auto mode : {FilterMode::kRecording, FilterMode::kWindow, FilterMode::kCausal}) {
+    const auto d = Prepare({gap, Sample("r2")}, mode);
+    ASSERT_TRUE(d.ok()) << d.status();
+    EXPECT_EQ(d->windows_count, 2 + 7);
+    EXPECT_EQ(d->start_s_W[0], 0);
+    EXPECT_EQ(d->start_s_W[1], 12);
+    EXPECT_EQ(d->metadata.at("windows_left_out"),
+              R"({"r1":"4 with missing samples, 1 without a label"})");
+    auto cut = Sample();
+    for (auto& x : cut.channels) x.resize(125 * 9);
+    cut.bpm.resize(1);
+    const auto before = Prepare({cut}, mode);
+    EXPECT_TRUE(
+        std::equal(before->windows_WCL.begin(), before->windows_WCL.end(), d->windows_WCL.begin()));
+  }
+  // A channel that is not kept may miss what it likes.
+  PrepareOptions first;
+  first.channels = {"ppg1"};
+  EXPECT_EQ(PrepareRecordings({gap}, {"ppg1", "ppg2"}, first)->windows_count, 6);
+  gap.channels[0][500] = gap.channels[0][1500] = gap.channels[0][2000] = std::nan("");
+  EXPECT_THAT(MessageOf(Prepare({gap}).status()), HasSubstr("no window is left"));
+}
+
+TEST(PrepareOptions, ChoosesChannelsAndRecordings) {
+  PrepareOptions options;
+  options.channels = {"2", "ppg1"};
+  options.leave_out = {"r1"};
+  const auto d = PrepareRecordings({Sample(), Sample("r2", "bob")}, {"ppg1", "ppg2"}, options);
+  ASSERT_TRUE(d.ok()) << d.status();
+  EXPECT_EQ(d->channels, (std::vector<std::string>{"ppg2", "ppg1"}));
+  EXPECT_EQ(d->recordings, std::vector<std::string>{"r2"});
+  const auto plain = Prepare({Sample()});
+  EXPECT_TRUE(std::equal(d->windows_WCL.begin(), d->windows_WCL.begin() + 200,
+                         plain->windows_WCL.begin() + 200));
+  const auto refused = [](auto change) {
+    PrepareOptions wrong;
+    change(wrong);
+    return MessageOf(PrepareRecordings({Sample()}, {"ppg1", "ppg2"}, wrong).status());
+  };
+  EXPECT_THAT(refused([](auto& o) { o.channels = {"3"}; }), HasSubstr("no channel '3'"));
+  EXPECT_THAT(refused([](auto& o) { o.channels = {"1", "ppg1"}; }), HasSubstr("twice"));
+  EXPECT_THAT(refused([](auto& o) { o.leave_out = {"r9"}; }), HasSubstr("no recording 'r9'"));
+}
+
 TEST(PrepareOptions, RefusesABandThatIsNone) {
   const auto status = [](double low, double high) {
-    return CheckOptions(PrepareOptions{FilterMode::kRecording, low, high});
+    PrepareOptions options;
+    options.low_hz = low;
+    options.high_hz = high;
+    return CheckOptions(options);
   };
   EXPECT_TRUE(status(0.5, 4).ok());
   for (const auto& bad : {status(0, 4), status(4, 0.5), status(1, 1), status(0.5, 12.5),
