@@ -11,7 +11,7 @@ packages=(
   libsqlite3-dev libabsl-dev libspdlog-dev libssl-dev
   libcli11-dev libyaml-cpp-dev libceres-dev libmatio-dev zlib1g-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev libbenchmark-dev
-  python3-numpy python3-torch  # tests hold weights and their import against these
+  python3-numpy python3-scipy python3-torch  # tests hold weights, their import and converted recordings against these
 )
 case "${1:-}" in
   "") ;;

@@ -5,6 +5,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/data_output.h"
 #include "client/data/join.h"
+#include "client/data/lag.h"
 #include "client/data/synth.h"
 #include "common/files.h"
 #include "common/hash.h"
@@ -28,6 +29,7 @@ void Show(Context& context, const std::string& path) {
   const auto dataset = ToStatusOr(ParseDataset(*bytes, path));
   if (!dataset.ok()) return context.Fail(dataset.status());
   EmitDataset(context, *dataset, path, ArtifactHash(Sha256Of(*bytes)).hex());
+  context.terminal.err << Escaped(DescribeLags(EstimateLags(*dataset))) << std::flush;
 }
 
 void AddSynth(CLI::App& group, Context& context) {
@@ -86,7 +88,10 @@ void AddDataCommands(CLI::App& app, Context& context) {
   AddPrepareCommand(*group, context);
   AddSynth(*group, context);
   AddJoin(*group, context);
-  CLI::App* show = group->add_subcommand("show", "what is in a prepared dataset");
+  CLI::App* show = group->add_subcommand(
+      "show",
+      "what is in a prepared dataset: subjects, heart rates, the floors that a model "
+      "has to beat, and labels that seem misaligned");
   const auto path = std::make_shared<std::string>();
   show->add_option("FILE", *path, "the dataset")->required();
   show->callback([&context, path] { Show(context, *path); });

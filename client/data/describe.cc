@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <span>
 
@@ -73,6 +74,25 @@ WindowFacts FactsOf(const Dataset& d, const std::vector<WindowErrors>& errors,
   return facts;
 }
 
+// A line for each 10 BPM between the lowest and the highest heart rate.
+std::string Histogram(const std::vector<float>& bpm_W) {
+  constexpr int kBinBpm = 10;
+  constexpr int64_t kLongestBar = 50;
+  std::map<int, int64_t> bins;
+  for (const float bpm : bpm_W) ++bins[static_cast<int>(bpm) / kBinBpm];
+  int64_t most = 0;
+  for (const auto& [bin, count] : bins) most = std::max(most, count);
+  std::string out = "heart rate, BPM   windows\n";
+  for (int bin = bins.begin()->first; bin <= bins.rbegin()->first; ++bin) {
+    const int64_t count = bins[bin];
+    const auto bar = static_cast<size_t>((count * kLongestBar + most - 1) / most);
+    absl::StrAppend(
+        &out, absl::StrFormat("%3d to %3d %14d%s%s\n", bin * kBinBpm, (bin + 1) * kBinBpm, count,
+                              bar > 0 ? " " : "", std::string(bar, '#')));
+  }
+  return out;
+}
+
 std::string Row(const std::string& name, const WindowFacts& f) {
   return absl::StrFormat("%-16s %8d %9.1f %9.1f %9.1f %11.1f %10.1f %13.1f\n", name, f.windows,
                          f.min_bpm, f.mean_bpm, f.max_bpm, f.mean_floor_bpm, f.fft_floor_bpm,
@@ -110,7 +130,8 @@ std::string DescribeDataset(const Dataset& dataset) {
   for (const auto& [subject, facts] : summary.subjects) absl::StrAppend(&out, Row(subject, facts));
   absl::StrAppend(&out, Row("all", summary.all),
                   "Floors, mean absolute error in BPM: predicting the mean of the other subjects; "
-                  "the strongest spectral peak of single channels, and of all channels added.\n");
+                  "the strongest spectral peak of single channels, and of all channels added.\n\n",
+                  Histogram(dataset.bpm_W));
   return out;
 }
 

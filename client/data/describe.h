@@ -37,7 +37,8 @@ struct DatasetSummary {
 // Of a dataset that CheckDataset accepts.
 DatasetSummary Summarize(const Dataset& dataset);
 
-// The same as text: sizes, metadata, both floors, one line per subject. Ends with a newline.
+// The same as text: sizes, metadata, both floors, one line per subject, a histogram of
+// heart rates. Ends with a newline.
 std::string DescribeDataset(const Dataset& dataset);
 
 }  // namespace retort

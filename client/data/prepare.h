@@ -42,6 +42,10 @@ struct PrepareOptions {
   std::optional<std::vector<std::string>> leave_out = {};
   // Label lag of every recording, seconds; unset: what its source knows.
   std::optional<double> lag_s = {};
+  // Of signals with times: between samples further apart nothing is interpolated, and windows that
+  // reach into such a gap are left out. By default half a period of the band's upper edge: more
+  // cannot be sampled without ambiguity.
+  double max_gap_s = 0.125;
 };
 
 // INVALID_ARGUMENT: a band that is none.

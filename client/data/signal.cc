@@ -209,24 +209,25 @@ PeakHeartRate::PeakHeartRate(int samples, double rate_hz)
   }
 }
 
-float PeakHeartRate::operator()(std::span<const float> window) const {
-  size_t best = 0;
-  float best_power = 0;
+std::vector<float> PeakHeartRate::Powers(std::span<const float> window) const {
+  std::vector<float> powers(kClasses);
   for (size_t k = 0; k < kClasses; ++k) {
-    float power = 0;
     for (size_t channel = 0; channel < window.size(); channel += samples_) {
       float real = 0, imaginary = 0;
       for (size_t i = 0; i < samples_; ++i) {
         real += window[channel + i] * cos_[k * samples_ + i];
         imaginary += window[channel + i] * sin_[k * samples_ + i];
       }
-      power += real * real + imaginary * imaginary;
-    }
-    if (power > best_power) {
-      best_power = power;
-      best = k;
+      powers[k] += real * real + imaginary * imaginary;
     }
   }
+  return powers;
+}
+
+float PeakHeartRate::operator()(std::span<const float> window) const {
+  const auto powers = Powers(window);
+  // Of nothing all powers are 0, and the first is the largest.
+  const auto best = std::max_element(powers.begin(), powers.end()) - powers.begin();
   return static_cast<float>(kFirstBpm + static_cast<int>(best));
 }
 

@@ -44,6 +44,8 @@ class PeakHeartRate {
   PeakHeartRate(int samples, double rate_hz);
   // `window` [C, samples]: the powers of its C channels are added.
   float operator()(std::span<const float> window) const;
+  // The added powers at 30, 31, ... 209 BPM.
+  std::vector<float> Powers(std::span<const float> window) const;
 
  private:
   size_t samples_;

@@ -1,5 +1,6 @@
 #include "client/sdk/sweep_file.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <utility>
@@ -133,8 +134,14 @@ absl::Status ReadLimits(const SweepReader& reader, const YamlNode& root, v1::Swe
   return absl::OkStatus();
 }
 
-// Reads one dataset: its facts into the spec, its place into the result.
-absl::Status ReadOneDataset(const SweepReader& reader, const DatasetEntry& entry,
+bool IsTrainedOn(const v1::SweepSpec& spec, const std::string& dataset) {
+  return spec.train_on().empty() ||
+         std::count(spec.train_on().begin(), spec.train_on().end(), dataset) > 0;
+}
+
+// Reads one dataset: its facts into the spec, its place into the result. One that says that its
+// subjects cannot be told apart must not be trained on: a split would put a person on both sides.
+absl::Status ReadOneDataset(const SweepReader& reader, const DatasetEntry& entry, bool trained_on,
                             const std::string& folder, SweepFile& out) {
   const std::string key = absl::StrCat("datasets.", entry.name, ".path");
   const std::string path = (std::filesystem::path(folder) / entry.path).lexically_normal().string();
@@ -156,6 +163,14 @@ absl::Status ReadOneDataset(const SweepReader& reader, const DatasetEntry& entry
   info.set_size_bytes(static_cast<int64_t>(bytes->size()));
   const auto dataset = ParseDataset(*std::move(bytes), path);
   if (!dataset.ok()) return reader.Fail(key, dataset.error());
+  const auto split = dataset->metadata.find("split");
+  if (trained_on && split != dataset->metadata.end() && split->second == "never") {
+    return reader.Fail(
+        key, absl::StrCat("'", entry.path,
+                          "' must never be split (its metadata says so: who is "
+                          "who in it is not known); name it under evaluate, and others under "
+                          "train_on"));
+  }
   info.set_windows(dataset->windows_count);
   info.set_channels(dataset->channels_count);
   info.set_samples(dataset->samples);
@@ -184,7 +199,8 @@ absl::StatusOr<SweepFile> ParseSweepFile(const std::string& text, const std::str
 
   SweepFile out;
   for (const DatasetEntry& entry : entries) {
-    RETORT_RETURN_IF_ERROR(ReadOneDataset(reader, entry, folder, out));
+    RETORT_RETURN_IF_ERROR(
+        ReadOneDataset(reader, entry, IsTrainedOn(draft.spec, entry.name), folder, out));
   }
   draft.spec.mutable_datasets()->Swap(out.spec.mutable_datasets());
   RETORT_RETURN_IF_ERROR(CheckAgainstDatasets(reader, draft));

@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import numpy as np
+import scipy.interpolate
 import scipy.signal as ss
 
 
@@ -39,5 +40,13 @@ out = dict(
     resampled=[dict(up=up, down=down, values=resample(x, up, down).tolist())
                for up, down in [(1, 5), (25, 128), (25, 64)]],
 )
+# 30 frames a second at irregular times, seen on a grid of 100 Hz.
+frames = np.arange(90)
+irregular_t = frames / 30 + 0.012 * np.sin(frames * 1.7)
+irregular_t -= irregular_t[0]
+irregular_x = np.sin(2 * np.pi * 1.3 * irregular_t) + 0.4 * np.sin(2 * np.pi * 3.1 * irregular_t)
+grid = np.arange(int(np.floor(irregular_t[-1] * 100)) + 1) / 100
+out["irregular"] = dict(time_s=irregular_t.tolist(), x=irregular_x.tolist(),
+                        values=scipy.interpolate.PchipInterpolator(irregular_t, irregular_x)(grid).tolist())
 path = pathlib.Path(__file__).with_name("signal_reference.json")
 path.write_text(json.dumps(out) + "\n")

@@ -25,7 +25,7 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 // A small, valid dataset of `subjects` subjects with two windows each; `salt` changes its bytes.
-std::string DatasetBytes(int subjects, float salt = 0) {
+std::string DatasetBytes(int subjects, float salt = 0, const std::string& split = "") {
   Dataset dataset;
   dataset.windows_count = 2 * subjects;
   dataset.channels_count = 1;
@@ -44,6 +44,7 @@ std::string DatasetBytes(int subjects, float salt = 0) {
   }
   dataset.channels = {"ppg"};
   dataset.metadata = {{"rate_hz", "25"}, {"window_s", "8"}, {"stride_s", "2"}};
+  if (!split.empty()) dataset.metadata["split"] = split;
   return SerializeDataset(dataset);
 }
 
@@ -93,6 +94,17 @@ seeds: [0, 1]
 std::string With(const std::string& from, const std::string& to) {
   EXPECT_THAT(std::string(kGood), HasSubstr(from));
   return absl::StrReplaceAll(kGood, {{from, to}});
+}
+
+// Who is who in it is not known, so that the same person could be trained and tested on.
+TEST_F(SweepFileTest, TrainsOnNoDatasetThatMustNotBeSplit) {
+  const auto text = ReadFile(RETORT_SOURCE_DIR "/deploy/sweeps/annotated.yaml");
+  Write("field.safetensors", DatasetBytes(8, 1, "never"));  // only tested on
+  EXPECT_TRUE(Parse(*text).ok()) << Parse(*text).status();
+  Write("lab.safetensors", DatasetBytes(8, 0, "never"));
+  EXPECT_THAT(MessageOf(Parse(*text).status()),
+              AllOf(HasSubstr("datasets.lab.path"), HasSubstr("must never be split"),
+                    HasSubstr("name it under evaluate")));
 }
 
 TEST_F(SweepFileTest, ReadsEveryKeyOfTheAnnotatedExample) {
