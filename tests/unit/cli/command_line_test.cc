@@ -78,6 +78,11 @@ TEST_F(CommandLineTest, UsageErrorsEndWithTwoAndSayWhatWouldBeRight) {
       {{"data", "prepare", "ieee-spc-2015", "--from", "x", "--out", "y", "--filter", "best"},
        "best"},
       {{"data", "synth", "--out", "/nonexistent/x", "--subjects", "0"}, "subjects"},
+      {{"data", "prepare", "bami", "--from", "/nonexistent", "--out", "y"}, "no such folder"},
+      {{"data", "prepare", "bami", "--from", "x", "--out", "y", "--rate", "50"}, "are for csv"},
+      {{"data", "prepare", "csv", "--from", "x", "--out", "y", "--rate", "50", "--ppg", "1"},
+       "retort model predict"},
+      {{"data", "join", "/nonexistent/a", "/nonexistent/b", "--out", "y"}, "/nonexistent/a"},
       {{"sweep", "list", "--coordinator", "10.1.1.1:7641"}, "--insecure"},
       {{"query", "DROP TABLE jobs"}, "only SELECT"},
   };
