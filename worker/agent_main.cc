@@ -42,6 +42,7 @@ struct Flags {
   double drain_timeout_s = 30;
   double cache_gib = 20;
   bool insecure = false;
+  bool allow_torchscript = false;
 };
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -80,6 +81,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warn, error")
       ->envname("RETORT_LOG_LEVEL")
       ->capture_default_str();
+  app.add_flag("--allow-torchscript", flags.allow_torchscript,
+               "take jobs whose teacher is a TorchScript module: loading one runs the code in it")
+      ->envname("RETORT_ALLOW_TORCHSCRIPT");
   app.add_flag("--insecure", flags.insecure,
                "speak with a coordinator on another machine in clear and unauthenticated")
       ->envname("RETORT_INSECURE");
@@ -154,6 +158,7 @@ absl::StatusOr<WorkerOptions> Resolve(Flags& flags) {
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   options.slots = flags.slots > 0 ? flags.slots : cores;
   options.threads = flags.threads;
+  options.allow_torchscript = flags.allow_torchscript;
   options.cache_bytes = static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30));
   options.drain_timeout = absl::Seconds(flags.drain_timeout_s);
   options.version = RETORT_VERSION;

@@ -74,6 +74,7 @@ absl::Status Cluster::StartWorkers() {
                    absl::StrCat(options_.threads),
                    "--drain-timeout",
                    "1s"};
+    if (options_.allow_torchscript) worker.args.push_back("--allow-torchscript");
     RETORT_RETURN_IF_ERROR(Launch(workers_.emplace_back(std::move(worker))));
   }
   return absl::OkStatus();

@@ -19,6 +19,7 @@ struct ClusterOptions {
   int workers = 1;
   int slots = 1;    // of each worker
   int threads = 1;  // of each slot
+  bool allow_torchscript = false;
 };
 
 // Starts the programs, restarts what dies, ends all of them with itself. Threads: the main one.

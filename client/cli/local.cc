@@ -46,7 +46,7 @@ absl::StatusOr<std::string> SubmitOrFind(Context& context, Client& client, const
   RETORT_ASSIGN_OR_RETURN(const std::string same, FindSame(client, file.spec));
   std::ostream& err = context.terminal.err;
   if (same.empty()) {
-    RETORT_ASSIGN_OR_RETURN(const auto created, client.Submit(file.spec, file.dataset_paths));
+    RETORT_ASSIGN_OR_RETURN(const auto created, client.Submit(file.spec, file.file_paths));
     const std::string name = ShortName(created.sweep().name());
     err << "retort: sweep " << name << ": " << created.jobs() << " jobs, of which "
         << created.known_jobs() << " are done already" << std::endl;
@@ -129,6 +129,8 @@ void AddLocalCommand(CLI::App& app, Context& context) {
   command->add_option("--threads", flags->cluster.threads, "CPU threads of each job")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  command->add_flag("--allow-torchscript", flags->cluster.allow_torchscript,
+                    "let teachers that are TorchScript modules run the code in them");
   command->callback([&context, flags] { Local(context, *flags); });
 }
 

@@ -47,7 +47,7 @@ void Submit(Context& context, const SubmitFlags& flags) {
   const auto sweep = ReadSweepFile(flags.file);
   if (!sweep.ok()) return context.Fail(sweep.status());
   Client client = context.NewClient();
-  const auto created = client.Submit(sweep->spec, sweep->dataset_paths, flags.dry_run);
+  const auto created = client.Submit(sweep->spec, sweep->file_paths, flags.dry_run);
   if (!created.ok()) return context.Fail(Annotate(created.status(), flags.file));
   const std::string name = ShortName(created->sweep().name());
   Json row = {{"sweep", flags.dry_run ? sweep->spec.name() : name},

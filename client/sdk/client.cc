@@ -88,10 +88,10 @@ absl::Status Client::WaitUntilServing(absl::Duration timeout,
 }
 
 absl::StatusOr<v1::CreateSweepResponse> Client::Submit(
-    const v1::SweepSpec& spec, const std::map<std::string, std::string>& dataset_paths,
+    const v1::SweepSpec& spec, const std::map<std::string, std::string>& file_paths,
     bool validate_only) {
   if (!validate_only) {
-    for (const auto& [sha256, path] : dataset_paths) {
+    for (const auto& [sha256, path] : file_paths) {
       RETORT_RETURN_IF_ERROR(Upload(path, sha256));
     }
   }

@@ -52,10 +52,11 @@ class Client {
   absl::Status WaitUntilServing(absl::Duration timeout,
                                 const std::function<bool()>& keep_waiting = {});
 
-  // Uploads what the coordinator lacks of the datasets (paths by SHA-256) and creates the sweep.
-  // With `validate_only` nothing is uploaded or created: what would happen is told.
+  // Uploads what the coordinator lacks of the files, datasets and given teachers (paths by
+  // SHA-256), and creates the sweep. With `validate_only` nothing is uploaded or created: what
+  // would happen is told.
   absl::StatusOr<v1::CreateSweepResponse> Submit(
-      const v1::SweepSpec& spec, const std::map<std::string, std::string>& dataset_paths,
+      const v1::SweepSpec& spec, const std::map<std::string, std::string>& file_paths,
       bool validate_only = false);
 
   // Sweeps, by their short name (`ieee`).

@@ -15,7 +15,7 @@ namespace retort {
 namespace {
 
 std::string TeacherLabel(const v1::NamedTeacher& teacher) {
-  return ModelLabel(teacher.model(), kTeacherDropout);
+  return teacher.has_given() ? teacher.name() : ModelLabel(teacher.model(), kTeacherDropout);
 }
 std::string StudentLabel(const v1::ModelSpec& student) {
   return ModelLabel(student, kStudentDropout);
@@ -267,6 +267,7 @@ absl::Status CheckNetworks(const SweepReader& reader, const SweepDraft& draft, i
     return cost.ok() ? absl::OkStatus() : reader.Fail(path, cost.error());
   };
   for (int i = 0; i < draft.spec.teachers_size(); ++i) {
+    if (draft.spec.teachers(i).has_given()) continue;  // its file was checked
     RETORT_RETURN_IF_ERROR(check(draft.spec.teachers(i).model(), draft.teacher_paths[i]));
   }
   for (int i = 0; i < draft.spec.students_size(); ++i) {

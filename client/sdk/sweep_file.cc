@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/sdk/given_teachers.h"
 #include "client/sdk/sweep_checks.h"
 #include "client/sdk/sweep_parts.h"
 #include "client/sdk/sweep_reader.h"
@@ -141,8 +142,9 @@ bool IsTrainedOn(const v1::SweepSpec& spec, const std::string& dataset) {
 
 // Reads one dataset: its facts into the spec, its place into the result. One that says that its
 // subjects cannot be told apart must not be trained on: a split would put a person on both sides.
-absl::Status ReadOneDataset(const SweepReader& reader, const DatasetEntry& entry, bool trained_on,
-                            const std::string& folder, SweepFile& out) {
+absl::Status ReadOneDataset(const SweepReader& reader, const DatasetEntry& entry,
+                            const std::string& folder, SweepDraft& draft, SweepFile& out) {
+  const bool trained_on = IsTrainedOn(draft.spec, entry.name);
   const std::string key = absl::StrCat("datasets.", entry.name, ".path");
   const std::string path = (std::filesystem::path(folder) / entry.path).lexically_normal().string();
   std::error_code error;
@@ -175,7 +177,9 @@ absl::Status ReadOneDataset(const SweepReader& reader, const DatasetEntry& entry
   info.set_channels(dataset->channels_count);
   info.set_samples(dataset->samples);
   info.mutable_subjects()->Assign(dataset->subjects.begin(), dataset->subjects.end());
-  out.dataset_paths[info.sha256()] = path;
+  const auto rate = dataset->metadata.find("rate_hz");
+  if (rate != dataset->metadata.end()) draft.rates_hz[entry.name] = rate->second;
+  out.file_paths[info.sha256()] = path;
   return absl::OkStatus();
 }
 
@@ -199,10 +203,10 @@ absl::StatusOr<SweepFile> ParseSweepFile(const std::string& text, const std::str
 
   SweepFile out;
   for (const DatasetEntry& entry : entries) {
-    RETORT_RETURN_IF_ERROR(
-        ReadOneDataset(reader, entry, IsTrainedOn(draft.spec, entry.name), folder, out));
+    RETORT_RETURN_IF_ERROR(ReadOneDataset(reader, entry, folder, draft, out));
   }
   draft.spec.mutable_datasets()->Swap(out.spec.mutable_datasets());
+  RETORT_RETURN_IF_ERROR(LoadGivenTeachers(reader, folder, draft, out.file_paths));
   RETORT_RETURN_IF_ERROR(CheckAgainstDatasets(reader, draft));
   out.spec = std::move(draft.spec);
   return out;

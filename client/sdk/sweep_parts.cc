@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "client/sdk/given_teachers.h"
 #include "common/spec/labels.h"
 
 namespace retort {
@@ -108,13 +109,14 @@ absl::Status ReadEntry(const SweepReader& reader, const YamlNode& node, const st
   if (!node.is_mapping()) {
     return reader.Expected(node, path, "a mapping such as {resnet1d: 32/8}");
   }
+  std::vector<std::string> known = Families();
+  if (named) known.insert(known.end(), GivenKeys().begin(), GivenKeys().end());
   const YamlNode* family = nullptr;
   for (const YamlNode& item : node.items) {
     if (named && item.key == "name") continue;
     const std::string here = path + "." + item.key;
     if (!SweepReader::IsOneOf(item.key, Families())) {
-      return reader.FailAtKey(item, here,
-                              "unknown model family" + Suggestion(item.key, Families()));
+      return reader.FailAtKey(item, here, "unknown model family" + Suggestion(item.key, known));
     }
     if (family != nullptr) {
       return reader.FailAtKey(item, here, "a second family; write it as an entry of its own");
@@ -258,6 +260,11 @@ absl::Status ReadTeachers(const SweepReader& reader, const YamlNode& node, Sweep
   RETORT_RETURN_IF_ERROR(reader.CheckList(node, "teachers", "networks"));
   for (size_t i = 0; i < node.items.size(); ++i) {
     const std::string path = SweepReader::At("teachers", i);
+    if (IsGiven(node.items[i])) {
+      RETORT_RETURN_IF_ERROR(ReadGivenEntry(reader, node.items[i], path, draft));
+      draft.given.back().number = i;
+      continue;
+    }
     std::vector<ReadModel> models;
     RETORT_RETURN_IF_ERROR(ReadEntry(reader, node.items[i], path, /*named=*/true, models));
     const YamlNode* name = node.items[i].Find("name");

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "client/sdk/given_teachers.h"
 #include "nlohmann/json.hpp"
 #include "retort/v1/options.pb.h"
 #include "retort/v1/spec.pb.h"
@@ -95,6 +96,17 @@ Json NetworkSchema(bool named) {
   return entry;
 }
 
+// A network that the sweep trains, or a file.
+Json TeacherSchema() {
+  const Json text = {{"type", "string"}};
+  Json teachers = {NetworkSchema(/*named=*/true)};
+  for (const std::string& kind : GivenKeys()) {
+    teachers.push_back(
+        ObjectOf({{"name", text}, {kind, text}, {"trained_on", ListOf(text)}}, {"name", kind}));
+  }
+  return {{"anyOf", teachers}};
+}
+
 Json MethodSchema() {
   const Descriptor& method = *v1::MethodSpec::descriptor();
   Json names = Json::array();
@@ -142,7 +154,7 @@ std::string SweepSchema() {
   top["train_on"] = names;
   top["evaluate"] = names;
   top["split"] = SplitSchema();
-  top["teachers"] = ListOf(NetworkSchema(/*named=*/true));
+  top["teachers"] = ListOf(TeacherSchema());
   top["students"] = ListOf(NetworkSchema(/*named=*/false));
   top["methods"] = ListOf(MethodSchema());
   top["train"] = ObjectOf(Fields(*v1::TrainSpec::descriptor(), true));

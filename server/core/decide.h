@@ -102,6 +102,7 @@ struct Sync {
   bool draining = false;
   std::vector<ArtifactHash> cached;
   std::vector<int32_t> free_slots;  // indices into `slots`; empty: those without a lease
+  bool allows_torchscript = false;
 };
 
 // The caller of a parked Sync has gone.
@@ -254,6 +255,7 @@ struct WorkerHeard {  // a Sync came
   bool draining = false;
   std::vector<ArtifactHash> cached;
   std::vector<int32_t> free_slots;
+  bool allows_torchscript = false;
   std::vector<JobKey> confirmed;  // leases that it reported
   std::vector<std::pair<JobKey, int32_t>> epochs_done;
 };

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/fields.h"
+#include "common/spec/given_teacher.h"
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
 #include "common/spec/split.h"
@@ -18,6 +19,7 @@
 #include "common/status.h"
 #include "common/training_id.h"
 #include "server/core/axes.h"
+#include "server/core/expand_parts.h"
 #include "server/core/sweep_check.h"
 
 namespace retort::core {
@@ -27,68 +29,12 @@ namespace {
 // through them.
 constexpr int64_t kCombinationsPerJob = 16;
 
-// A network of the sweep.
-struct Network {
-  std::string name;  // teachers: in the sweep file
-  std::string label;
-  v1::ModelSpec model;  // with defaults
-  v1::ModelCost cost;
-};
-
-// A method of the sweep.
-struct Method {
-  std::string name;
-  std::string label;
-  v1::MethodSpec spec;         // with defaults
-  std::vector<bool> teachers;  // which it learns from; none for methods without one
-};
-
-// A dataset that is trained on, in one fold.
-struct Fold {
-  int number = 0;
-  v1::SplitSpec split;     // with defaults
-  double train_share = 0;  // of the subjects
-};
-
-// What a job is made of, for exclusions and overrides.
-struct Parts {
-  const Network* teacher = nullptr;
-  const Network* student = nullptr;
-  const Method* method = nullptr;
-  int64_t seed = 0;
-  int fold = 0;
-  const std::string* dataset = nullptr;
-};
-
 // Up to the next eighth of a power of two: an estimate is no better, and queues keep jobs apart by
 // their need (queue.h).
 int64_t RoundedMemory(int64_t bytes) {
   int64_t unit = 1;
   while (unit < bytes / 16) unit *= 2;
   return (bytes + unit - 1) / unit * unit;
-}
-
-bool GlobFits(const std::string& glob, const std::string& a, const std::string& b) {
-  return GlobMatches(glob, a) || GlobMatches(glob, b);
-}
-
-bool Matches(const v1::JobMatch& match, const Parts& parts) {
-  if (match.has_teacher() &&
-      (parts.teacher == nullptr ||
-       !GlobFits(match.teacher(), parts.teacher->name, parts.teacher->label))) {
-    return false;
-  }
-  if (match.has_student() &&
-      (parts.student == nullptr || !GlobMatches(match.student(), parts.student->label))) {
-    return false;
-  }
-  if (match.has_method() && (parts.method == nullptr ||
-                             !GlobFits(match.method(), parts.method->label, parts.method->name))) {
-    return false;
-  }
-  return (!match.has_seed() || match.seed() == parts.seed) &&
-         (!match.has_fold() || match.fold() == parts.fold) &&
-         (!match.has_dataset() || match.dataset() == *parts.dataset);
 }
 
 // The jobs of one sweep in the making.
@@ -105,6 +51,7 @@ class Expander {
  private:
   absl::Status Read();
   Network ReadNetwork(const v1::ModelSpec& model, const std::string& name, double usual_dropout);
+  Network ReadTeacher(const v1::NamedTeacher& teacher);
   Method ReadMethod(const v1::SweepMethod& method) const;
   absl::Status ReadFolds();
   void ReadDataSizes();
@@ -172,6 +119,17 @@ Network Expander::ReadNetwork(const v1::ModelSpec& model, const std::string& nam
   return network;
 }
 
+// Its file, and so its network, is named by hash alone.
+Network Expander::ReadTeacher(const v1::NamedTeacher& teacher) {
+  if (!teacher.has_given()) return ReadNetwork(teacher.model(), teacher.name(), kTeacherDropout);
+  Network network;
+  network.given = &teacher;
+  network.label = network.name = teacher.name();
+  network.model = teacher.model();
+  network.seen = *SubjectsSeen(sweep_, teacher);  // was checked
+  return network;
+}
+
 Method Expander::ReadMethod(const v1::SweepMethod& method) const {
   Method out;
   out.name = MethodName(method.method());
@@ -220,6 +178,8 @@ absl::Status Expander::ReadFolds() {
       if (!fold.split.loso()) fold.split.clear_loso();
       fold.split.set_validation(static_cast<int>(parts->validation.size()));
       fold.train_share = static_cast<double>(parts->train.size()) / info.subjects_size();
+      fold.held_out = parts->validation;
+      fold.held_out.insert(fold.held_out.end(), parts->test.begin(), parts->test.end());
       folds.push_back(std::move(fold));
     }
     folds_.push_back(std::move(folds));
@@ -252,7 +212,7 @@ absl::Status Expander::Read() {
   }
   ReadDataSizes();
   for (const auto& teacher : sweep_.teachers()) {
-    teachers_.push_back(ReadNetwork(teacher.model(), teacher.name(), kTeacherDropout));
+    teachers_.push_back(ReadTeacher(teacher));
   }
   for (const auto& student : sweep_.students()) {
     students_.push_back(ReadNetwork(student, "", kStudentDropout));
@@ -305,6 +265,10 @@ void Expander::SetMemory(NewJob& job, const v1::TrainingSpec& spec, const Choice
   data.train_windows = static_cast<double>(info.windows()) * fold.train_share;
   data.dataset_bytes = data_bytes_[static_cast<size_t>(choice.train_on)];
   data.largest_dataset = largest_data_[static_cast<size_t>(choice.train_on)];
+  // A given teacher's file is read whole, and what it says of the windows is kept.
+  if (parts.teacher != nullptr && parts.teacher->given != nullptr) {
+    data.dataset_bytes += 3 * static_cast<double>(parts.teacher->given->given_size_bytes());
+  }
   job.memory_bytes =
       RoundedMemory(TrainingMemoryBytes(spec, data).value());  // the networks were checked
 }
@@ -371,6 +335,7 @@ absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
   const std::tuple key(choice.train_on, choice.teacher, Seed(choice), fold.number);
   if (teacher_ids_.contains(key)) return absl::OkStatus();
   const Network& teacher = teachers_[static_cast<size_t>(choice.teacher)];
+  if (teacher.given != nullptr) return absl::OkStatus();
   Parts parts = PartsOf(choice, fold);
   parts.teacher = &teacher;
   if (Excluded(parts)) return absl::OkStatus();
@@ -405,7 +370,11 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
   v1::TrainingSpec own;
   own.set_seed(Seed(choice));
   std::optional<JobId> teacher;
-  if (needs_teacher) {
+  if (needs_teacher && parts.teacher->given != nullptr) {
+    const auto& data = sweep_.datasets(train_on_[static_cast<size_t>(choice.train_on)]);
+    RETORT_RETURN_IF_ERROR(
+        ToStatusOr(CheckTaught(*parts.teacher->given, data, method.spec)).status());
+  } else if (needs_teacher) {
     // Of the same dataset, seed and fold: another fold's teacher has seen this one's test subjects.
     const auto trained =
         teacher_ids_.find(std::tuple(choice.train_on, choice.teacher, Seed(choice), fold.number));
@@ -442,11 +411,29 @@ absl::StatusOr<const Expander::Common*> Expander::CommonOf(const Choice& choice,
   *spec.mutable_method() = parts.method->spec;
   *spec.mutable_train() = TrainOf(choice, parts, *parts.student);
   RETORT_RETURN_IF_ERROR(CheckKeep(spec));
+  const bool given = parts.teacher != nullptr && parts.teacher->given != nullptr;
   if (parts.teacher != nullptr) *spec.mutable_teacher_model() = parts.teacher->model;
+  v1::TrainingSpec needs = spec;  // of memory
+  if (given) {
+    spec.clear_teacher_model();  // the file says it, and the hash names the file
+    *spec.mutable_given_teacher() = parts.teacher->given->given();
+    if (parts.teacher->model.family_case() == v1::ModelSpec::FAMILY_NOT_SET) {
+      needs.clear_teacher_model();
+    }
+  }
   common.job = JobOf(spec, choice, fold, *parts.student);
   common.job.method = parts.method->label;
-  if (parts.teacher != nullptr) common.job.teacher_label = parts.teacher->label;
-  SetMemory(common.job, spec, choice, fold, parts);
+  if (given) {
+    const bool scripted = parts.teacher->given->given().has_torchscript_sha256();
+    common.job.kind = scripted ? JobKind::kScripted : JobKind::kStudent;
+    common.job.teacher_label =
+        GivenLabel(parts.teacher->name,
+                   LeakOf(sweep_, *parts.teacher->given, parts.teacher->seen,
+                          train_on_[static_cast<size_t>(choice.train_on)], fold.held_out));
+  } else if (parts.teacher != nullptr) {
+    common.job.teacher_label = parts.teacher->label;
+  }
+  SetMemory(common.job, needs, choice, fold, parts);
   common.canonical = CanonicalTraining(spec);
   return &common;
 }

@@ -33,7 +33,7 @@ std::string Seconds(double seconds) {
 
 // Workers as places for a job, by what keeps it from each.
 struct Places {
-  std::vector<std::string> free, busy, small, avoided, quarantined, draining, away;
+  std::vector<std::string> free, busy, small, avoided, quarantined, draining, away, forbidding;
   std::vector<std::string> quarantine_reasons;
   int64_t largest_room = 0;  // of active workers
   std::string largest_on;
@@ -245,6 +245,8 @@ Places Explainer::LookAtWorkers() const {
       places.quarantine_reasons.push_back(absl::StrCat(name, ": ", worker.row.reason));
     } else if (worker.row.state == WorkerState::kDraining || worker.draining) {
       places.draining.push_back(name);
+    } else if (job_.kind == JobKind::kScripted && !worker.allows_torchscript) {
+      places.forbidding.push_back(name);
     } else {
       const int64_t room = LargestRoom(worker.row.slots);
       if (room > places.largest_room) {
@@ -255,7 +257,8 @@ Places Explainer::LookAtWorkers() const {
       if (room < need || room == 0) {
         places.small.push_back(name);
       } else if (FailedOn(job_.row, key) &&
-                 RoomOfOthers(draft_, key) >= std::max<int64_t>(1, need)) {
+                 RoomOfOthers(draft_, key, job_.kind == JobKind::kScripted) >=
+                     std::max<int64_t>(1, need)) {
         places.avoided.push_back(name);
       } else if (free.empty() || free.back().room < need) {
         places.busy.push_back(name);
@@ -279,7 +282,7 @@ bool Explainer::LeftToFaster() {
     if (worker.row.away || worker.row.state != WorkerState::kActive || worker.draining) continue;
     const double speed = outlook.SpeedOf(key);
     if (!outlook.HasFaster(speed)) continue;
-    Placement placement(draft_, outlook, key, worker.cached,
+    Placement placement(draft_, outlook, key, worker.allows_torchscript, worker.cached,
                         FreeSlotsOf(draft_, key, worker.free_slots));
     (void)placement.Next();
     for (const Placement::Deferred& deferred : placement.deferred()) {
@@ -297,6 +300,12 @@ bool Explainer::LeftToFaster() {
 }
 
 void Explainer::SayWhoCannot(const Places& places) {
+  if (!places.forbidding.empty()) {
+    Add(ReasonCode::kTorchscriptNotAllowed,
+        absl::StrCat("its teacher is a TorchScript module, which runs code; not allowed by ",
+                     Names(places.forbidding), " (retort-worker --allow-torchscript)"),
+        places.forbidding);
+  }
   if (!places.avoided.empty()) {
     Add(ReasonCode::kAvoidsWorker,
         absl::StrCat("it failed on ", Names(places.avoided), " (",
@@ -337,7 +346,7 @@ void Explainer::Ahead() {
       ++looked;
       continue;
     }
-    queue.ForEachNeed({}, kAnyMemory, [&](auto first, auto last) {
+    queue.ForEachNeed({}, 0, kAnyMemory, [&](auto first, auto last) {
       for (; first != last && looked < kMostAhead; ++first, ++looked) {
         if (!Before({-level, false, first->entry}, self)) break;
         ++ahead;
@@ -380,7 +389,7 @@ void Explainer::Queued() {
                      MemoryText(places.largest_room), ", on ", places.largest_on,
                      ". A worker with larger slots would take it"),
         places.small);
-  } else if (!active) {
+  } else if (!active && places.forbidding.empty()) {
     Add(ReasonCode::kNoWorkers,
         state_.workers() == 0
             ? "no worker has ever called; start one: retort-worker"

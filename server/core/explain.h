@@ -34,6 +34,7 @@ enum class ReasonCode : uint8_t {
   kBehindOthers = 17,
   kAvoidsWorker = 18,
   kReady = 19,
+  kTorchscriptNotAllowed = 30,
   kFasterWorker = 20,
 };
 

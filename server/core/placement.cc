@@ -54,21 +54,24 @@ bool FailedOn(const JobRow& row, WorkerKey worker) {
          (row.last_cause == FailureCause::kCrashed || row.last_cause == FailureCause::kArtifact);
 }
 
-int64_t RoomOfOthers(const Draft& draft, WorkerKey worker) {
+int64_t RoomOfOthers(const Draft& draft, WorkerKey worker, bool scripted) {
   int64_t room = 0;
   for (int64_t i = 1; i <= draft.state().workers(); ++i) {
     const WorkerRow& row = draft.worker({i});
     if (i == worker.value || row.state != WorkerState::kActive || row.away) continue;
+    if (scripted && !draft.state().worker({i}).allows_torchscript) continue;
     room = std::max(room, LargestRoom(row.slots));
   }
   return room;
 }
 
 Placement::Placement(const Draft& draft, Outlook& outlook, WorkerKey worker,
-                     const std::vector<ArtifactHash>& cached, std::vector<FreeSlot> free)
+                     bool allows_torchscript, const std::vector<ArtifactHash>& cached,
+                     std::vector<FreeSlot> free)
     : draft_(draft),
       outlook_(outlook),
       worker_(worker),
+      allows_torchscript_(allows_torchscript),
       speed_(outlook.SpeedOf(worker)),
       has_faster_(outlook.HasFaster(speed_)),
       free_(std::move(free)) {
@@ -97,11 +100,16 @@ bool Placement::OpenLevel() {
   if (next_sweep_ == state.placeable().end()) return false;
   const int32_t level = next_sweep_->first;
   const auto open = [&](const JobQueue& queue, JobKey teacher) {
-    queue.ForEachNeed(teacher, free_.back().room, [&](auto first, auto last) {
+    const int64_t room = std::min(free_.back().room, kScriptedNeed - 1);
+    const auto add = [&](auto first, auto last) {
       if (static_cast<int>(streams_.size()) >= kMostCandidates) return false;
       streams_.push_back({&queue, first, last, -level});
       return true;
-    });
+    };
+    queue.ForEachNeed(teacher, 0, room, add);
+    if (allows_torchscript_) {
+      queue.ForEachNeed(teacher, kScriptedNeed, kScriptedNeed + room, add);
+    }
   };
   for (; next_sweep_ != state.placeable().end() && next_sweep_->first == level; ++next_sweep_) {
     const JobQueue& queue = state.sweep(next_sweep_->second).queue;
@@ -122,7 +130,11 @@ bool Placement::Usable(JobKey job) {
   // Its children were not told yet that a teacher was queued again (a chore, timers.cc).
   const bool ready = !teacher || draft_.job(teacher).state == JobState::kSucceeded;
   if (ready && !FailedOn(row, worker_)) return true;
-  if (ready) {
+  const bool scripted = draft_.state().job(job).kind == JobKind::kScripted;
+  if (ready && scripted) {
+    const int64_t room = RoomOfOthers(draft_, worker_, true);
+    if (row.memory_bytes > room || room == 0) return true;
+  } else if (ready) {
     if (!room_of_others_) room_of_others_ = RoomOfOthers(draft_, worker_);
     if (row.memory_bytes > *room_of_others_ || *room_of_others_ == 0) return true;
   }
@@ -155,9 +167,11 @@ bool Placement::Defer(const Candidate& candidate) {
   if (candidate.entry.unblocks == 0 && here_s <= Horizon(candidate.priority)) return false;
   if (!faster_) faster_ = outlook_.Faster(speed_);
   const JobRow& row = draft_.job(candidate.entry.job);
+  const bool scripted = draft_.state().job(candidate.entry.job).kind == JobKind::kScripted;
   SlotOutlook* best = nullptr;
   double soonest_s = here_s / kClearlySooner;
   for (SlotOutlook& slot : *faster_) {
+    if (scripted && !draft_.state().worker(slot.worker).allows_torchscript) continue;
     const double end_s = slot.free_in + usual_s / slot.speed;
     if (end_s >= soonest_s || slot.room < row.memory_bytes || FailedOn(row, slot.worker)) continue;
     soonest_s = end_s;

@@ -56,8 +56,8 @@ std::vector<FreeSlot> FreeSlotsOf(const Draft& draft, WorkerKey worker,
 // True if the latest attempt failed on this worker in a way that may be the worker's fault.
 bool FailedOn(const JobRow& row, WorkerKey worker);
 // The largest room of a slot of a worker that is active and not away, other than this one; 0
-// without.
-int64_t RoomOfOthers(const Draft& draft, WorkerKey worker);
+// without. `scripted`: only of workers that allow TorchScript.
+int64_t RoomOfOthers(const Draft& draft, WorkerKey worker, bool scripted = false);
 
 // Gives a worker's jobs one at a time, best first, each with the smallest free slot that has the
 // memory it needs. Grants name the slot because the slots of a worker may differ: if the worker
@@ -68,7 +68,7 @@ int64_t RoomOfOthers(const Draft& draft, WorkerKey worker);
 // longer than the draft and the outlook.
 class Placement {
  public:
-  Placement(const Draft& draft, Outlook& outlook, WorkerKey worker,
+  Placement(const Draft& draft, Outlook& outlook, WorkerKey worker, bool allows_torchscript,
             const std::vector<ArtifactHash>& cached, std::vector<FreeSlot> free);
 
   struct Placed {
@@ -115,6 +115,7 @@ class Placement {
   const Draft& draft_;
   Outlook& outlook_;
   const WorkerKey worker_;
+  const bool allows_torchscript_;
   const double speed_;
   const bool has_faster_;
   std::vector<FreeSlot> free_;    // the smallest first

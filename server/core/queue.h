@@ -27,6 +27,13 @@ struct QueueEntry {
   friend bool operator==(const QueueEntry&, const QueueEntry&) = default;
 };
 
+// Jobs that only workers that allow TorchScript take lie behind all others, apart by memory too.
+inline constexpr int64_t kScriptedNeed = int64_t{1} << 61;
+// Where a job lies in its queues: its memory, and whether it is such a job.
+inline int64_t QueueNeed(const Job& job) {
+  return job.row.memory_bytes + (job.kind == JobKind::kScripted ? kScriptedNeed : 0);
+}
+
 // Jobs lie apart by what they need of a slot, so that thousands that are too large for a worker
 // never stand before the one that is not. There are few different needs: estimates are rounded
 // (expand.cc).
@@ -59,15 +66,15 @@ class JobQueue {
     return items_.contains({{}, memory_bytes, entry});
   }
 
-  // Calls visit(first, last) with the jobs of each need of at most `most_bytes`, in order, the
-  // largest need first, until it returns false; of a teacher, or of all if there is none. Takes
-  // O(log size) for each.
+  // Calls visit(first, last) with the jobs of each need (QueueNeed) from `least` to `most`, in
+  // order, the largest need first, until it returns false; of a teacher, or of all if there is
+  // none. Takes O(log size) for each.
   template <typename Visit>
-  void ForEachNeed(JobKey teacher, int64_t most_bytes, Visit visit) const {
-    auto last = items_.upper_bound({teacher, most_bytes, kLast});
+  void ForEachNeed(JobKey teacher, int64_t least, int64_t most, Visit visit) const {
+    auto last = items_.upper_bound({teacher, most, kLast});
     while (last != items_.begin()) {
       const auto before = std::prev(last);
-      if (before->teacher != teacher) return;
+      if (before->teacher != teacher || before->memory_bytes < least) return;
       const auto first = items_.lower_bound({teacher, before->memory_bytes, kFirst});
       if (!visit(first, last)) return;
       last = first;

@@ -132,7 +132,7 @@ QueueEntry State::EntryOf(JobKey key) const {
 void State::Enqueue(JobKey key) {
   const Job& queued = job(key);
   for (const SweepKey sweep : queued.sweeps) {
-    MutableSweep(sweep).queue.Insert(EntryOf(key), queued.row.memory_bytes, queued.teacher);
+    MutableSweep(sweep).queue.Insert(EntryOf(key), QueueNeed(queued), queued.teacher);
     UpdatePlaceable(sweep);
   }
   placement_due_ = true;
@@ -141,7 +141,7 @@ void State::Enqueue(JobKey key) {
 void State::Dequeue(JobKey key) {
   const Job& queued = job(key);
   for (const SweepKey sweep : queued.sweeps) {
-    MutableSweep(sweep).queue.Erase(EntryOf(key), queued.row.memory_bytes, queued.teacher);
+    MutableSweep(sweep).queue.Erase(EntryOf(key), QueueNeed(queued), queued.teacher);
     UpdatePlaceable(sweep);
   }
 }
@@ -311,7 +311,7 @@ void State::Do(const MemberAdded& record) {
   job.sweeps.insert(std::lower_bound(job.sweeps.begin(), job.sweeps.end(), record.sweep),
                     record.sweep);
   if (job.row.state == JobState::kQueued) {
-    MutableSweep(record.sweep).queue.Insert(EntryOf(record.job), job.row.memory_bytes, job.teacher);
+    MutableSweep(record.sweep).queue.Insert(EntryOf(record.job), QueueNeed(job), job.teacher);
     UpdatePlaceable(record.sweep);
   }
 }
@@ -319,7 +319,7 @@ void State::Do(const MemberAdded& record) {
 void State::Unmake(const MemberAdded& record) {
   Job& job = MutableJob(record.job);
   if (job.row.state == JobState::kQueued) {
-    MutableSweep(record.sweep).queue.Erase(EntryOf(record.job), job.row.memory_bytes, job.teacher);
+    MutableSweep(record.sweep).queue.Erase(EntryOf(record.job), QueueNeed(job), job.teacher);
     UpdatePlaceable(record.sweep);
   }
   std::erase(job.sweeps, record.sweep);
@@ -396,6 +396,7 @@ void State::Take(const WorkerHeard& effect) {
   Worker& worker = MutableWorker(effect.worker);
   worker.number = effect.number;
   worker.wanted = effect.wanted;
+  worker.allows_torchscript = effect.allows_torchscript;
   // Others may get what was left to this one.
   if (worker.draining != effect.draining) placement_due_ = true;
   worker.draining = effect.draining;

@@ -63,6 +63,7 @@ struct Worker {
   bool draining = false;  // it says that it goes away
   std::vector<ArtifactHash> cached;
   std::vector<int32_t> free_slots;  // as reported; empty: those without a lease
+  bool allows_torchscript = false;  // as reported
   Token parked = 0;                 // 0: no Sync is held back
   absl::Duration parked_until = absl::InfiniteDuration();
   absl::btree_set<JobKey> leases;  // LEASED or RUNNING here

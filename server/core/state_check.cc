@@ -31,7 +31,7 @@ absl::Status State::CheckJob(JobKey key) const {
   if (HasEnded(job.row.state) != (job.row.end_ms != 0))
     return Broken(name + "end time and state differ");
   for (const SweepKey sweep : job.sweeps) {
-    if (this->sweep(sweep).queue.Contains(EntryOf(key), job.row.memory_bytes) !=
+    if (this->sweep(sweep).queue.Contains(EntryOf(key), QueueNeed(job)) !=
         (job.row.state == JobState::kQueued)) {
       return Broken(name + "queue and state differ");
     }

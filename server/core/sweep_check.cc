@@ -8,6 +8,7 @@
 #include "common/fields.h"
 #include "common/ids.h"
 #include "common/names.h"
+#include "common/spec/given_teacher.h"
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
 #include "common/status.h"
@@ -70,13 +71,44 @@ absl::Status CheckDatasets(const v1::SweepSpec& sweep) {
   return absl::OkStatus();
 }
 
+// A teacher that is a file.
+absl::Status CheckGiven(const v1::SweepSpec& sweep, const v1::NamedTeacher& teacher,
+                        const std::string& where) {
+  const v1::GivenTeacher& given = teacher.given();
+  if (teacher.name().empty()) return Wrong(absl::StrCat(where, ".name: must be set: it is given"));
+  RETORT_RETURN_IF_ERROR(
+      Annotate(ArtifactHash::FromHex(HashOf(given)).status(), absl::StrCat(where, ".given")));
+  if (teacher.given_size_bytes() < 1) {
+    return Wrong(absl::StrCat(where, ".given_size_bytes: ", teacher.given_size_bytes(),
+                              "; must be the size of the file"));
+  }
+  if (teacher.has_model() != given.has_weights_sha256()) {
+    return Wrong(absl::StrCat(where, ".model: must be set for given weights, and only for them"));
+  }
+  if (given.has_outputs_sha256()) {
+    RETORT_RETURN_IF_ERROR(
+        Annotate(ArtifactHash::FromHex(teacher.outputs_dataset_sha256()).status(),
+                 absl::StrCat(where, ".outputs_dataset_sha256")));
+  }
+  return Annotate(ToStatusOr(SubjectsSeen(sweep, teacher)).status(),
+                  absl::StrCat(where, ".trained_on"));
+}
+
 absl::Status CheckNetworks(const v1::SweepSpec& sweep) {
   const int samples = sweep.datasets(0).info().samples();
   std::set<std::string> names;
   for (int i = 0; i < sweep.teachers_size(); ++i) {
     const auto& teacher = sweep.teachers(i);
     const std::string where = absl::StrCat("teachers[", i, "]");
-    RETORT_RETURN_IF_ERROR(Annotate(ToStatusOr(CostOf(teacher.model(), samples)).status(), where));
+    if (teacher.has_given()) RETORT_RETURN_IF_ERROR(CheckGiven(sweep, teacher, where));
+    if (!teacher.has_given() && !teacher.trained_on().empty()) {
+      return Wrong(
+          absl::StrCat(where, ".trained_on: must be left out: jobs of the sweep train it"));
+    }
+    if (!teacher.has_given() || teacher.has_model()) {
+      RETORT_RETURN_IF_ERROR(
+          Annotate(ToStatusOr(CostOf(teacher.model(), samples)).status(), where));
+    }
     const std::string name =
         teacher.name().empty() ? ModelLabel(teacher.model(), kTeacherDropout) : teacher.name();
     if (!names.insert(name).second) {

@@ -97,6 +97,7 @@ absl::Status SyncDecision::Admit() {
   heard_.draining = sync_.draining;
   heard_.cached = sync_.cached;
   heard_.free_slots = sync_.free_slots;
+  heard_.allows_torchscript = sync_.allows_torchscript;
   reply_ = draft_.NewSyncReply(worker_, sync_.number);
   return absl::OkStatus();
 }
@@ -207,7 +208,7 @@ void SyncDecision::Place() {
                                    static_cast<int>(sync_.slots.size()) - live_);
   if (wanted <= 0) return;
   Outlook outlook(draft_);
-  Placement placement(draft_, outlook, worker_, sync_.cached,
+  Placement placement(draft_, outlook, worker_, sync_.allows_torchscript, sync_.cached,
                       FreeSlotsOf(draft_, worker_, sync_.free_slots));
   for (int i = 0; i < wanted; ++i) {
     const auto placed = placement.Next();

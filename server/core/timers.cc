@@ -182,7 +182,7 @@ void WakeDecision::PlaceOnParked() {
     // Silent workers are judged by Expire, in this same decision.
     if (draft_.worker(key).state != WorkerState::kActive || draft_.worker(key).away) continue;
     parked.push_back({key,
-                      Placement(draft_, outlook, key, worker.cached,
+                      Placement(draft_, outlook, key, worker.allows_torchscript, worker.cached,
                                 FreeSlotsOf(draft_, key, worker.free_slots)),
                       std::min(worker.wanted, free), draft_.NewSyncReply(key, worker.number)});
   }

@@ -47,8 +47,9 @@ enum class FailureCause : uint8_t {
   kInvalid = 8,
 };
 
-// Same numbers as v1::JobKind.
-enum class JobKind : uint8_t { kTeacher = 1, kStudent = 2 };
+// Same numbers as v1::JobKind, but for kScripted: a student of a TorchScript module, which only
+// some workers take.
+enum class JobKind : uint8_t { kTeacher = 1, kStudent = 2, kScripted = 3 };
 
 // Same numbers as v1::SweepState.
 enum class SweepState : uint8_t {

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/names.h"
+#include "common/spec/given_teacher.h"
 #include "common/status.h"
 #include "server/core/requests.h"
 
@@ -227,6 +228,7 @@ absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request, v1::SyncRespon
   }
   ReadLive(request, sync, answer, refused);
   ReadFinished(request, sync, answer, refused);
+  sync.allows_torchscript = request.allows_torchscript();
   for (int i = 0; i < request.free_slots_size(); ++i) {
     const absl::Status slot = CheckRange(absl::StrCat("free_slots[", i, "]"), request.free_slots(i),
                                          0, request.slots_size() - 1);
@@ -332,6 +334,12 @@ absl::Status CheckSweepSpec(const v1::SweepSpec& spec) {
         ToHash(spec.datasets(i).info().sha256(), absl::StrCat("spec.datasets[", i, "].info.sha256"))
             .status());
   }
+  for (int i = 0; i < spec.teachers_size(); ++i) {
+    if (!spec.teachers(i).has_given()) continue;
+    RETORT_RETURN_IF_ERROR(
+        ToHash(HashOf(spec.teachers(i).given()), absl::StrCat("spec.teachers[", i, "].given"))
+            .status());
+  }
   return absl::OkStatus();
 }
 
@@ -380,11 +388,15 @@ absl::Status FromGrant(const core::Grant& grant, const std::string& spec, v1::Le
     input->set_size_bytes(grant.teacher_weights->size_bytes);
     lease->set_teacher_weights_sha256(input->sha256());
   }
+  if (lease->spec().has_given_teacher()) {
+    lease->set_teacher_weights_sha256(HashOf(lease->spec().given_teacher()));
+  }
   return absl::OkStatus();
 }
 
-std::vector<std::string> DatasetsOf(const v1::TrainingSpec& spec) {
+std::vector<std::string> FilesOf(const v1::TrainingSpec& spec) {
   std::vector<std::string> hashes = {spec.dataset().sha256()};
+  if (spec.has_given_teacher()) hashes.push_back(HashOf(spec.given_teacher()));
   for (const v1::DatasetId& dataset : spec.evaluate()) {
     if (std::find(hashes.begin(), hashes.end(), dataset.sha256()) == hashes.end()) {
       hashes.push_back(dataset.sha256());

@@ -52,8 +52,9 @@ void FromAttemptName(const core::AttemptName& name, v1::AttemptId* id);
 void FromSyncReply(const core::SyncReply& reply, v1::SyncResponse* response);
 // A lease without its inputs. INTERNAL: `spec` is not a TrainingSpec.
 absl::Status FromGrant(const core::Grant& grant, const std::string& spec, v1::Lease* lease);
-// Hashes of the artifacts that a job reads: its datasets, each once.
-std::vector<std::string> DatasetsOf(const v1::TrainingSpec& spec);
+// Hashes of the artifacts that a job reads and no job makes: its datasets, each once, and its given
+// teacher.
+std::vector<std::string> FilesOf(const v1::TrainingSpec& spec);
 void FromMetricReply(const core::MetricReply& reply, v1::MetricAck* ack);
 
 // To clients: adds what is not written down.

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/spec/given_teacher.h"
 #include "common/status.h"
 
 namespace retort {
@@ -127,6 +128,20 @@ absl::Status CheckDatasets(const ArtifactStore& artifacts, const v1::SweepSpec& 
     }
     RETORT_RETURN_IF_ERROR(
         CheckDataset(artifacts, hash, dataset.info(), absl::StrCat("spec.datasets[", i, "].info")));
+  }
+  for (int i = 0; i < spec.teachers_size(); ++i) {
+    const v1::NamedTeacher& teacher = spec.teachers(i);
+    if (!teacher.has_given()) continue;
+    RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash,
+                            ArtifactHash::FromHex(HashOf(teacher.given())));
+    if (!artifacts.Has(hash)) {
+      return absl::FailedPreconditionError(absl::StrCat("spec.teachers: the file of teacher '",
+                                                        teacher.name(), "' (", hash.hex(),
+                                                        ") was not uploaded"));
+    }
+    RETORT_RETURN_IF_ERROR(CheckEqual(absl::StrCat("spec.teachers[", i, "].given_size_bytes"),
+                                      teacher.given_size_bytes(),
+                                      artifacts.SizeOf(hash).value_or(0)));
   }
   return absl::OkStatus();
 }

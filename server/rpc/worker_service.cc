@@ -92,16 +92,16 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
     std::vector<core::JobKey> keys;
     for (const core::Grant& grant : reply.grants) keys.push_back(grant.key);
     RETORT_ASSIGN_OR_RETURN(const std::vector<std::string> specs, parts_.reader.JobSpecs(keys));
-    absl::flat_hash_map<std::string, int64_t> dataset_sizes;  // most leases have the same
+    absl::flat_hash_map<std::string, int64_t> sizes;  // most leases have the same
     for (size_t i = 0; i < specs.size(); ++i) {
       v1::Lease* lease = response_->add_leases();
       RETORT_RETURN_IF_ERROR(FromGrant(reply.grants[i], specs[i], lease));
-      for (const std::string& hex : DatasetsOf(lease->spec())) {
-        auto size = dataset_sizes.find(hex);
-        if (size == dataset_sizes.end()) {
+      for (const std::string& hex : FilesOf(lease->spec())) {
+        auto size = sizes.find(hex);
+        if (size == sizes.end()) {
           RETORT_ASSIGN_OR_RETURN(const ArtifactHash hash, ArtifactHash::FromHex(hex));
           // One that was lost is asked for all the same, and its absence reported by the worker.
-          size = dataset_sizes.emplace(hex, parts_.artifacts.SizeOf(hash).value_or(0)).first;
+          size = sizes.emplace(hex, parts_.artifacts.SizeOf(hash).value_or(0)).first;
         }
         v1::ArtifactRef* input = lease->add_inputs();
         input->set_sha256(hex);

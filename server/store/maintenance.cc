@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "common/spec/given_teacher.h"
 #include "common/status.h"
 #include "retort/v1/result.pb.h"
 #include "retort/v1/spec.pb.h"
@@ -145,6 +146,10 @@ absl::Status Snapshot::References(
         const auto hash = ArtifactHash::FromHex(dataset.info().sha256());
         if (hash.ok()) sink({*hash, dataset.info().size_bytes()}, true);
       }
+      for (const auto& teacher : spec.teachers()) {
+        const auto hash = ArtifactHash::FromHex(HashOf(teacher.given()));
+        if (hash.ok()) sink({*hash, teacher.given_size_bytes()}, true);
+      }
     });
   }
   for (const char* sql : {"SELECT spec FROM sweep_specs", "SELECT spec FROM job_specs"}) {
@@ -203,7 +208,7 @@ absl::Status Snapshot::CheckKeys(const FindingSink& sink, bool& sound) {
   constexpr const char* kRanges[][2] = {
       {"job_rows",
        "state NOT BETWEEN 1 AND 8 OR cause NOT BETWEEN 0 AND 8 OR length(id) <> 32 OR "
-       "attempt < 0 OR kind NOT BETWEEN 1 AND 2 OR points < 0 OR teacher >= key OR "
+       "attempt < 0 OR kind NOT BETWEEN 1 AND 3 OR points < 0 OR teacher >= key OR "
        "(state IN (3, 4) AND worker IS NULL)"},
       {"sweep_rows", "state NOT BETWEEN 1 AND 5"},
       {"worker_rows", "state NOT BETWEEN 1 AND 3"},

@@ -61,7 +61,7 @@ v1::Job JobMessage(const JobParts& parts) {
   const core::JobRow& row = parts.row;
   out.set_name(JobName(parts.id));
   out.set_state(static_cast<v1::JobState>(row.state));
-  out.set_kind(static_cast<v1::JobKind>(parts.kind));
+  out.set_kind(parts.kind == core::JobKind::kTeacher ? v1::JOB_KIND_TEACHER : v1::JOB_KIND_STUDENT);
   out.set_model(parts.model);
   out.set_method(parts.method);
   out.set_teacher(parts.teacher_label);

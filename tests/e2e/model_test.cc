@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
@@ -99,6 +100,31 @@ TEST_F(ModelTest, PredictsFromCsvAndRefusesWhatIsWrong) {
     EXPECT_EQ(outcome.out, "");
   }
   EXPECT_EQ(cluster_.Cli({"model", "fetch", "abcdef"}).exit_code, 3);
+}
+
+TEST_F(ModelTest, GivenWeightsAndGivenOutputsTeachByLogitsAndByFeatures) {
+  ASSERT_EQ(cluster_.Cli({"model", "fetch", job_, "--out", Path("w.safetensors")}).exit_code, 0);
+  const Outcome python = RunCommand(
+      {"/usr/bin/python3", std::string(RETORT_SOURCE_DIR) + "/client/teachers/write_outputs.py",
+       Path("d.safetensors"), "--out", Path("o.safetensors")},
+      cluster_.folder());
+  ASSERT_EQ(python.exit_code, 0) << python.err;
+  const std::string sweep =
+      "name: g\ndatasets: {d: {path: d.safetensors}}\nsplit: {holdout: 0.34}\n"
+      "teachers: [{name: mine, weights: w.safetensors, trained_on: [d]},\n"
+      "  {name: spectrum, outputs: o.safetensors, trained_on: ['external:none']}]\n"
+      "students: [{mlp: {width: 4, depth: 1}}]\nmethods: [soft, feature]\ntrain: {epochs: 2}\n";
+  const Outcome local = RunCommand({"retort", "local", cluster_.Write("given.yaml", sweep),
+                                    "--folder", Path("given"), "-o", "json"},
+                                   cluster_.folder(), absl::Seconds(100));
+  ASSERT_EQ(local.exit_code, 0) << local.err;
+  std::map<std::string, int> teachers;
+  for (const auto& row : nlohmann::json::parse(local.out)) {
+    EXPECT_EQ(row["state"], "succeeded");
+    ++teachers[row["teacher"].get<std::string>()];
+  }
+  EXPECT_EQ(teachers,
+            (std::map<std::string, int>{{"mine (HAS SEEN TEST SUBJECTS)", 2}, {"spectrum", 2}}));
 }
 
 }  // namespace

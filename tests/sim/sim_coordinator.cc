@@ -236,7 +236,7 @@ absl::StatusOr<v1::SyncResponse> SimCoordinator::ToResponse(const core::SyncRepl
   for (size_t i = 0; i < specs.size(); ++i) {
     v1::Lease* lease = response.add_leases();
     RETORT_RETURN_IF_ERROR(FromGrant(reply.grants[i], specs[i], lease));
-    for (const std::string& hex : DatasetsOf(lease->spec())) {
+    for (const std::string& hex : FilesOf(lease->spec())) {
       v1::ArtifactRef* input = lease->add_inputs();
       input->set_sha256(hex);
       input->set_size_bytes(kDatasetSize);

@@ -177,6 +177,7 @@ void Agent::StartRunner(const AttemptKey& key, Attempt& attempt, const InputPath
   job.set_work_dir(attempt.work_dir);
   job.set_cache_dir(options_.cache_dir);
   job.set_threads(options_.threads);
+  job.set_allow_torchscript(options_.allow_torchscript);
   attempt.phase = Phase::kRunning;
   attempt.failures = 0;
   runners_.Run(attempt.slot, job);

@@ -51,6 +51,7 @@ struct AgentOptions {
   std::string version;
   std::vector<v1::Slot> slots;                       // index i is slot i
   int threads = 1;                                   // CPU threads of each slot
+  bool allow_torchscript = false;                    // run code of teachers that are modules
   std::string cache_dir;                             // folder shared by the runners
   uint64_t seed = 0;                                 // of the jitter
   absl::Duration stop_grace = absl::Seconds(10);     // from `stop` to a kill

@@ -66,6 +66,7 @@ v1::SyncRequest Agent::MakeRequest() const {
     request.set_wanted(request.free_slots_size());
   }
   request.set_draining(leaving_);
+  request.set_allows_torchscript(options_.allow_torchscript);
   for (std::string& hash : artifacts_.Held(kMostCachedReported)) {
     request.add_cached(std::move(hash));
   }

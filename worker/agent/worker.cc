@@ -66,6 +66,7 @@ AgentOptions AgentOptionsOf(const WorkerOptions& options, int64_t incarnation, N
   agent.host = options.host;
   agent.version = options.version;
   agent.threads = options.threads;
+  agent.allow_torchscript = options.allow_torchscript;
   agent.cache_dir = options.folder + "/cache";
   agent.seed = static_cast<uint64_t>(absl::ToUnixNanos(now.wall));
   agent.drain_timeout = options.drain_timeout;

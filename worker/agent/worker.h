@@ -28,6 +28,7 @@ struct WorkerOptions {
   std::string launcher = "/proc/self/exe";  // see RunnerCommandLine
   int slots = 1;
   int threads = 1;  // of each slot
+  bool allow_torchscript = false;
   int64_t cache_bytes = 0;
   SpoolLimits spool;
   absl::Duration drain_timeout = absl::Seconds(30);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/spec/given_teacher.h"
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
 #include "common/spec/safetensors.h"
@@ -18,6 +19,7 @@
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/files.h"
+#include "worker/distill/given.h"
 #include "worker/distill/latency.h"
 #include "worker/distill/machine.h"
 #include "worker/distill/teacher.h"
@@ -269,16 +271,29 @@ OutputsPtr AttemptRunner::Memory::OutputsOf(const v1::RunJob& job, const Inputs&
                                             const std::function<void()>& between_batches) {
   const auto& spec = job.spec();
   if (!NeedsTeacher(spec.method())) return nullptr;
-  TeacherWeights teacher;
-  teacher.job = spec.teacher_job();
-  teacher.model = spec.teacher_model();
-  teacher.what = job.teacher_weights_path();
-  teacher.bytes =
-      ValueOrFail(ReadWholeFile(job.teacher_weights_path()), v1::FAILURE_CAUSE_ARTIFACT);
+  auto bytes = ValueOrFail(ReadWholeFile(job.teacher_weights_path()), v1::FAILURE_CAUSE_ARTIFACT);
+  const std::string& what = job.teacher_weights_path();
   const auto& windows = inputs.windows.train;
-  return outputs_.Get(TeacherOutputsKey(teacher, *inputs.dataset, windows), [&] {
-    return LoadTeacherOutputs(teacher, *inputs.dataset, windows, job.cache_dir(), between_batches);
+  const bool is_outputs = spec.given_teacher().has_outputs_sha256();
+  TeacherFile teacher;
+  if (spec.has_given_teacher() && !is_outputs) {
+    teacher = ReadGivenTeacher(spec.given_teacher(), std::move(bytes), what, *inputs.dataset,
+                               job.allow_torchscript());
+  } else {
+    const std::string name = is_outputs ? HashOf(spec.given_teacher()) : spec.teacher_job();
+    teacher = {name, spec.teacher_model(), std::move(bytes), what};
+  }
+  const auto outputs = outputs_.Get(TeacherOutputsKey(teacher, *inputs.dataset, windows), [&] {
+    return is_outputs ? ReadGivenOutputs(std::move(teacher.bytes), what, *inputs.dataset, windows)
+                      : LoadTeacherOutputs(teacher, *inputs.dataset, windows, job.cache_dir(),
+                                           between_batches);
   });
+  if (spec.method().has_feature() && !outputs->features_IF.defined()) {
+    throw Failure(
+        v1::FAILURE_CAUSE_INVALID,
+        "given_teacher: " + what + ": gives no features, which the method feature learns from");
+  }
+  return outputs;
 }
 
 v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const AttemptHooks& hooks) {

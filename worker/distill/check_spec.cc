@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "common/spec/given_teacher.h"
 #include "common/spec/labels.h"
 #include "common/spec/trainer_version.h"
 #include "retort/v1/options.pb.h"
@@ -91,10 +92,20 @@ Expected<bool> CheckModel(const v1::ModelSpec& model, const std::string& path) {
 
 Expected<bool> CheckTeacher(const v1::TrainingSpec& spec) {
   const std::string method = MethodName(spec.method());
+  const bool given = spec.has_given_teacher();
   if (!NeedsTeacher(spec.method())) {
+    if (given)
+      return Wrong("given_teacher", "set; the method " + method + " learns from no teacher");
     if (spec.teacher_job().empty() && !spec.has_teacher_model()) return true;
     return Wrong("teacher_job",
                  "'" + spec.teacher_job() + "'; the method " + method + " learns from no teacher");
+  }
+  if (given) {
+    if (HashOf(spec.given_teacher()).empty()) {
+      return Wrong("given_teacher", "no file; must be weights, outputs or a TorchScript module");
+    }
+    if (spec.teacher_job().empty() && !spec.has_teacher_model()) return true;
+    return Wrong("given_teacher", "stands beside teacher_job or teacher_model; must be alone");
   }
   if (spec.teacher_job().empty()) {
     return Wrong("teacher_job", "empty; the method " + method + " learns from a teacher");

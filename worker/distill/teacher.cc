@@ -10,6 +10,7 @@
 #include "common/spec/safetensors.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/files.h"
+#include "worker/distill/torchscript.h"
 #include "worker/distill/weights.h"
 
 namespace retort::distill {
@@ -49,7 +50,8 @@ std::shared_ptr<const TeacherOutputs> ReadOutputs(const std::string& path, int64
   const auto file = Safetensors::ReadFile(path);
   if (!file.ok()) return nullptr;
   const auto logits = Take(*file, "logits", rows);
-  const auto features = Take(*file, "features", rows);
+  auto features = Take(*file, "features", rows);
+  if (file->tensors().size() == 1) features = torch::empty({0});  // a teacher without
   const auto format = file->Metadata("format");
   const auto checksum = file->Metadata("checksum");
   if (!logits || !features || logits->size(1) != kClasses || !format.ok() || *format != kFormat ||
@@ -57,33 +59,51 @@ std::shared_ptr<const TeacherOutputs> ReadOutputs(const std::string& path, int64
     std::fprintf(stderr, "%s is damaged; the teacher's outputs are computed again\n", path.c_str());
     return nullptr;
   }
+  if (features->numel() == 0) features = torch::Tensor();
   return std::make_shared<TeacherOutputs>(TeacherOutputs{*logits, *features});
 }
 
 void WriteOutputs(const std::string& path, const TeacherOutputs& outputs) {
   const auto logits = BytesOfTensor(outputs.logits_IK);
-  const auto features = BytesOfTensor(outputs.features_IF);
+  std::vector<TensorToWrite> tensors = {
+      {"logits", DType::kF32, outputs.logits_IK.sizes().vec(), logits}};
+  std::string_view features;
+  if (outputs.features_IF.defined()) {
+    features = BytesOfTensor(outputs.features_IF);
+    tensors.push_back({"features", DType::kF32, outputs.features_IF.sizes().vec(), features});
+  }
   const auto written = WriteFileWhole(
-      path, SerializeSafetensors(
-                {{"format", kFormat}, {"checksum", Checksum(logits, features)}},
-                {{"logits", DType::kF32, outputs.logits_IK.sizes().vec(), logits},
-                 {"features", DType::kF32, outputs.features_IF.sizes().vec(), features}}));
+      path, SerializeSafetensors({{"format", kFormat}, {"checksum", Checksum(logits, features)}},
+                                 tensors));
   if (!written.ok()) {
     std::fprintf(stderr, "the teacher's outputs are not cached: %s\n", written.error().c_str());
   }
 }
 
+using Forward = std::function<NetworkOutput(const torch::Tensor& windows_B1L)>;
+
+Forward Open(const TeacherFile& teacher, int samples) {
+  if (teacher.torchscript) return OpenTorchScript(teacher.bytes, teacher.what);
+  const auto network = ParseWeights(teacher.bytes, teacher.what, teacher.model, samples);
+  return [network](const torch::Tensor& windows_B1L) { return network->Forward(windows_B1L); };
+}
+
+void RefuseUnlessFinite(const torch::Tensor& tensor, const std::string& name) {
+  if (!tensor.defined() || tensor.isfinite().all().item<bool>()) return;
+  throw Failure(v1::FAILURE_CAUSE_NUMERIC, "the outputs of teacher " + name + " are not finite");
+}
+
 }  // namespace
 
-std::string TeacherOutputsKey(const TeacherWeights& teacher, const LoadedDataset& dataset,
+std::string TeacherOutputsKey(const TeacherFile& teacher, const LoadedDataset& dataset,
                               const std::vector<int64_t>& train_windows) {
   const uint64_t hash =
       Fnv1a(BytesOfVector(train_windows), Fnv1a(dataset.sha256, Fnv1a(teacher.bytes)));
-  return teacher.job + "-" + Hex(hash);
+  return teacher.name + "-" + Hex(hash);
 }
 
 std::shared_ptr<const TeacherOutputs> LoadTeacherOutputs(
-    const TeacherWeights& teacher, const LoadedDataset& dataset,
+    const TeacherFile& teacher, const LoadedDataset& dataset,
     const std::vector<int64_t>& train_windows, const std::string& cache_dir,
     const std::function<void()>& between_batches) {
   const std::string path = cache_dir + "/teacher-outputs/" +
@@ -93,8 +113,7 @@ std::shared_ptr<const TeacherOutputs> LoadTeacherOutputs(
 
   torch::NoGradGuard no_grad;
   const KernelChoice kernels(teacher.model);
-  const auto network =
-      ParseWeights(teacher.bytes, teacher.what, teacher.model, dataset.info.samples);
+  const Forward forward = Open(teacher, dataset.info.samples);
   std::vector<int64_t> rows;
   for (int64_t window : train_windows) {
     for (int64_t c = 0; c < dataset.channels(); ++c)
@@ -105,17 +124,15 @@ std::shared_ptr<const TeacherOutputs> LoadTeacherOutputs(
   for (int64_t at = 0; at < items; at += kBatch) {
     between_batches();
     const auto batch_B = rows_I.slice(0, at, std::min(at + kBatch, items));
-    const auto out = network->Forward(dataset.rows_R1L.index_select(0, batch_B));
+    const auto out = forward(dataset.rows_R1L.index_select(0, batch_B));
     logits.push_back(out.logits_BK);
-    features.push_back(out.features_BF);
+    if (out.features_BF.defined()) features.push_back(out.features_BF);
   }
-  auto outputs = std::make_shared<TeacherOutputs>(
-      TeacherOutputs{torch::cat(logits).contiguous(), torch::cat(features).contiguous()});
-  if (!outputs->logits_IK.isfinite().all().item<bool>() ||
-      !outputs->features_IF.isfinite().all().item<bool>()) {
-    throw Failure(v1::FAILURE_CAUSE_NUMERIC,
-                  "the outputs of teacher " + teacher.job + " are not finite");
-  }
+  auto outputs = std::make_shared<TeacherOutputs>();
+  outputs->logits_IK = torch::cat(logits).contiguous();
+  if (!features.empty()) outputs->features_IF = torch::cat(features).contiguous();
+  RefuseUnlessFinite(outputs->logits_IK, teacher.name);
+  RefuseUnlessFinite(outputs->features_IF, teacher.name);
   WriteOutputs(path, *outputs);
   return outputs;
 }

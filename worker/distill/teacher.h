@@ -18,27 +18,28 @@ namespace retort::distill {
 // windows.
 struct TeacherOutputs {
   torch::Tensor logits_IK;
-  torch::Tensor features_IF;
+  torch::Tensor features_IF;  // undefined if a given teacher has none
 };
 
-// A teacher whose weights file was read.
-struct TeacherWeights {
-  std::string job;  // JobId that trained it
+// A teacher whose file was read.
+struct TeacherFile {
+  std::string name;  // JobId that trained it, or SHA-256 of the file; names the cached outputs
   v1::ModelSpec model;
-  std::string bytes;  // of the weights file
-  std::string what;   // names the file in errors
+  std::string bytes;         // of the weights file, or the module's
+  std::string what;          // names the file in errors
+  bool torchscript = false;  // a TorchScript module, which `model` says nothing of
 };
 
 // Where a teacher's outputs for these windows are kept: it names job, weights, dataset and windows.
-std::string TeacherOutputsKey(const TeacherWeights& teacher, const LoadedDataset& dataset,
+std::string TeacherOutputsKey(const TeacherFile& teacher, const LoadedDataset& dataset,
                               const std::vector<int64_t>& train_windows);
 
 // The outputs, from the folder `cache_dir`/teacher-outputs, or computed and left there. A damaged
 // file is computed again; one that cannot be written is only a warning. Several processes may do
 // this at once. `between_batches` is called while computing and may throw. Failure: ARTIFACT, as
-// ParseWeights; NUMERIC if an output is not finite.
+// ParseWeights; INVALID, as torchscript.h; NUMERIC if an output is not finite.
 std::shared_ptr<const TeacherOutputs> LoadTeacherOutputs(
-    const TeacherWeights& teacher, const LoadedDataset& dataset,
+    const TeacherFile& teacher, const LoadedDataset& dataset,
     const std::vector<int64_t>& train_windows, const std::string& cache_dir,
     const std::function<void()>& between_batches);
 

@@ -277,5 +277,96 @@ TEST(ExpandTest, ErrorsNameFieldValueAndWhatWouldBeRight) {
   EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.epochs: -1"));
 }
 
+// Small() with a teacher that is given as this file.
+v1::SweepSpec Given(const std::string& kind, const std::string& digit, const std::string& more) {
+  v1::SweepSpec sweep = Small();
+  auto& teacher = *sweep.mutable_teachers(0);
+  const std::string model = kind == "weights" ? "model { resnet1d { base: 32 blocks: 8 } }" : "";
+  teacher = v1::NamedTeacher();
+  std::string hash;
+  while (hash.size() < 64) hash += digit;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      absl::StrCat("name: 'theirs' given { ", kind, "_sha256: '", hash,
+                   "' } given_size_bytes: 1000 ", model, " ", more),
+      &teacher));
+  return sweep;
+}
+
+std::vector<NewJob> StudentsOf(const v1::SweepSpec& sweep) {
+  auto jobs = Expand(sweep);
+  EXPECT_TRUE(jobs.ok()) << jobs.status();
+  if (!jobs.ok()) return {};
+  std::erase_if(*jobs, [](const NewJob& job) { return job.method == "scratch"; });
+  return *std::move(jobs);
+}
+
+TEST(ExpandTest, AGivenTeacherEntersByItsHashAndIsTrainedByNoJob) {
+  const auto jobs = StudentsOf(Given("weights", "c", ""));
+  ASSERT_EQ(jobs.size(), 4u) << "one for each fold, and no teacher's";
+  for (const NewJob& job : jobs) {
+    EXPECT_EQ(job.kind, JobKind::kStudent);
+    EXPECT_FALSE(job.teacher.has_value());
+    EXPECT_EQ(SpecOf(job).given_teacher().weights_sha256(), std::string(64, 'c'));
+    EXPECT_EQ(SpecOf(job).teacher_job(), "");
+    EXPECT_EQ(job.id, TrainingId(SpecOf(job)));
+  }
+  // Neither name, nor size, nor what it was trained on is part of a job's name; the file is.
+  auto renamed = Given("weights", "c", "trained_on: 'external:vitaldb'");
+  renamed.mutable_teachers(0)->set_name("other");
+  renamed.mutable_teachers(0)->set_given_size_bytes(5);
+  EXPECT_EQ(StudentsOf(renamed)[0].id, jobs[0].id);
+  EXPECT_NE(StudentsOf(Given("weights", "d", ""))[0].id, jobs[0].id);
+  EXPECT_NE(StudentsOf(Given("torchscript", "c", ""))[0].id, jobs[0].id);
+  EXPECT_EQ(StudentsOf(Given("torchscript", "c", ""))[0].kind, JobKind::kScripted);
+}
+
+TEST(ExpandTest, WhatAGivenTeacherHasSeenIsSaidWhereItIsShown) {
+  for (const NewJob& job : StudentsOf(Given("weights", "c", ""))) {
+    EXPECT_EQ(job.teacher_label, "theirs (trained_on unknown)");
+  }
+  for (const NewJob& job : StudentsOf(Given("weights", "c", "trained_on: 'external:x'"))) {
+    EXPECT_EQ(job.teacher_label, "theirs");
+  }
+  // Subject `a` is tested in one fold, and validates in others perhaps.
+  const auto split_of = [](const NewJob& job) {
+    return *SplitSubjects(SpecOf(job).split(), {"a", "b", "c", "d", "e", "f", "g", "h"}, job.fold);
+  };
+  int flagged = 0;
+  const auto jobs = StudentsOf(Given("weights", "c", "trained_on: 'lab/a'"));
+  for (const NewJob& job : jobs) {
+    const auto split = split_of(job);
+    const bool clean = std::find(split.train.begin(), split.train.end(), 0) != split.train.end();
+    EXPECT_EQ(job.teacher_label, clean ? "theirs" : "theirs (HAS SEEN TEST SUBJECTS)");
+    flagged += !clean;
+  }
+  EXPECT_GT(flagged, 0);
+  EXPECT_LT(flagged, 4);
+  auto elsewhere = Given("weights", "c", "trained_on: 'field/y'");
+  EXPECT_EQ(StudentsOf(elsewhere)[0].teacher_label, "theirs");
+  elsewhere.add_evaluate("lab");
+  elsewhere.add_evaluate("field");
+  EXPECT_EQ(StudentsOf(elsewhere)[0].teacher_label, "theirs (HAS SEEN TEST SUBJECTS)");
+  EXPECT_THAT(ErrorOf(Given("weights", "c", "trained_on: 'lba'")),
+              HasSubstr("teachers[0].trained_on: 'lba' names no subject"));
+}
+
+TEST(ExpandTest, GivenOutputsTeachOnTheirDatasetOnly) {
+  const std::string a(SpecOf(StudentsOf(Small())[0]).dataset().sha256());
+  EXPECT_EQ(
+      StudentsOf(Given("outputs", "c", absl::StrCat("outputs_dataset_sha256: '", a, "'"))).size(),
+      4u);
+  auto other = Given("outputs", "c", absl::StrCat("outputs_dataset_sha256: '", a, "'"));
+  other.add_train_on("field");
+  other.mutable_split()->set_kfold(2);
+  other.mutable_split()->set_validation(0);
+  EXPECT_THAT(ErrorOf(other), HasSubstr("exclude: [{teacher: theirs, dataset: field}]"));
+  other.add_exclude()->set_teacher("theirs");
+  other.mutable_exclude(0)->set_dataset("field");
+  EXPECT_EQ(StudentsOf(other).size(), 2u);
+  auto features = Given("outputs", "c", absl::StrCat("outputs_dataset_sha256: '", a, "'"));
+  features.mutable_methods(1)->mutable_method()->mutable_feature();
+  EXPECT_THAT(ErrorOf(features), HasSubstr("tensor 'features'"));
+}
+
 }  // namespace
 }  // namespace retort::core

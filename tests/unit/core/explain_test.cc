@@ -122,5 +122,33 @@ TEST_F(ExplainTest, BudgetsAndTheWorkerThatItAvoids) {
   EXPECT_THAT(Codes("a"), ElementsAre(ReasonCode::kBudgetSpent));
 }
 
+TEST_F(ExplainTest, StudentsOfModulesGoOnlyToWorkersThatAllowThem) {
+  // More than a request looks at, before one that any worker may take.
+  std::vector<NewJob> jobs;
+  for (int i = 0; i < 100; ++i) {
+    jobs.push_back(StudentJob(absl::StrCat("m", i), "", 10));
+    jobs.back().kind = JobKind::kScripted;
+  }
+  jobs.push_back(StudentJob("plain", "", 1));
+  loop_.Submit("s", jobs);
+  EXPECT_EQ(loop_.Take(worker_).id.job, IdOf("plain"));
+  EXPECT_THAT(Codes("m0"), ElementsAre(ReasonCode::kTorchscriptNotAllowed));
+  EXPECT_THAT(First("m0"), AllOf(HasSubstr("workers/w1"), HasSubstr("--allow-torchscript")));
+  worker_.wanted = 1;
+  const Token parked = loop_.Send(worker_);
+  EXPECT_FALSE(loop_.replies().contains(parked)) << "it was given a module";
+
+  FakeWorker allows;
+  allows.name = "w2";
+  allows.allows_torchscript = true;
+  const Grant grant = loop_.Take(allows);
+  EXPECT_EQ(grant.id.job, IdOf("m0"));
+  // Left to others after a crash only if these may take it.
+  loop_.Fail(allows, grant.id, FailureCause::kCrashed);
+  EXPECT_EQ(loop_.Take(allows).id.job, IdOf("m0"));
+  const State restarted = loop_.Reloaded();
+  EXPECT_EQ(restarted.job(restarted.FindJob(IdOf("m1"))).kind, JobKind::kScripted);
+}
+
 }  // namespace
 }  // namespace retort::core

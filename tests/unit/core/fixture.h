@@ -60,6 +60,7 @@ struct FakeWorker {
   std::vector<ArtifactHash> cached;
   std::vector<int64_t> memory;      // of each slot; not known if left out
   std::vector<int32_t> free_slots;  // reported; empty: not reported
+  bool allows_torchscript = false;
 };
 
 class Loop {
@@ -151,6 +152,7 @@ class Loop {
       sync.slots.push_back({i, "cpu", at < worker.memory.size() ? worker.memory[at] : 0});
     }
     sync.free_slots = worker.free_slots;
+    sync.allows_torchscript = worker.allows_torchscript;
     sync.live = worker.live;
     sync.finished = worker.finished;
     sync.wanted = worker.wanted;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -10,8 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/files.h"
+#include "common/hash.h"
+#include "common/ids.h"
 #include "common/spec/dataset.h"
 #include "common/spec/labels.h"
+#include "common/spec/safetensors.h"
 #include "common/status.h"
 #include "server/core/expand.h"
 
@@ -141,7 +145,7 @@ TEST_F(SweepFileTest, ReadsEveryKeyOfTheAnnotatedExample) {
   EXPECT_EQ(spec.budget().wall().seconds(), 48 * 3600);
   EXPECT_EQ(spec.budget().then(), v1::BUDGET_ACTION_PAUSE);
   for (const auto& dataset : spec.datasets()) {
-    EXPECT_TRUE(std::filesystem::exists(sweep->dataset_paths.at(dataset.info().sha256())));
+    EXPECT_TRUE(std::filesystem::exists(sweep->file_paths.at(dataset.info().sha256())));
   }
 }
 
@@ -456,6 +460,50 @@ TEST_F(SweepFileTest, AxesInAZipGroupMayRepeatValues) {
   const auto good = Parse(absl::StrReplaceAll(With("[0, 1]", "[0, 0, 1, 1]"),
                                               {{"seeds", "zip: [[seeds, methods]]\nseeds"}}));
   EXPECT_TRUE(good.ok()) << good.status();
+}
+
+// Outputs of a teacher for a dataset of 16 windows and one channel.
+std::string OutputsBytes(const std::string& dataset, int classes = 180, float value = 1) {
+  const std::vector<float> logits(16 * classes, value);
+  return SerializeSafetensors({{"format", "retort.outputs.v1"}, {"dataset", dataset}},
+                              {{"logits", DType::kF32, {16, 1, classes}, BytesOfVector(logits)}});
+}
+
+TEST_F(SweepFileTest, GivenTeachersAreFilesThatFitTheDatasets) {
+  const std::string base =
+      "name: s\ndatasets: {lab: {path: lab.safetensors}}\nsplit: {kfold: 4}\n"
+      "students: [{resnet1d: 4/4}]\nmethods: [METHOD]\nteachers: [TEACHER]\n";
+  const auto with = [&](const std::string& teacher, const std::string& method = "soft") {
+    return absl::StrReplaceAll(base, {{"TEACHER", teacher}, {"METHOD", method}});
+  };
+  const std::string lab = ArtifactHash(Sha256Of(DatasetBytes(8))).hex();
+  Write("o.safetensors", OutputsBytes(lab));
+  const auto good =
+      Parse(with("{name: theirs, outputs: o.safetensors, trained_on: ['external:x', lab/s1]}"));
+  ASSERT_TRUE(good.ok()) << good.status();
+  const v1::NamedTeacher& teacher = good->spec.teachers(0);
+  EXPECT_EQ(teacher.outputs_dataset_sha256(), lab);
+  EXPECT_THAT(teacher.trained_on(), ElementsAre("external:x", "lab/s1"));
+  EXPECT_EQ(good->file_paths.at(teacher.given().outputs_sha256()), folder_ + "/o.safetensors");
+
+  Write("other.safetensors", OutputsBytes(std::string(64, 'a')));
+  Write("few.safetensors", OutputsBytes(lab, 100));
+  Write("nan.safetensors", OutputsBytes(lab, 180, NAN));
+  Write("m.pt", "no module");
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {with("{outputs: o.safetensors}"), "teachers[0]: no name"},
+      {with("{name: x, weights: none.safetensors}"), "teachers[0].weights: 'none.saf"},
+      {with("{name: x, weights: o.safetensors}"), "weights have 'retort.model.v1'"},
+      {with("{name: x, weights: o.safetensors, outputs: o.safetensors}"), "given by one file"},
+      {with("{name: x, wieghts: o.safetensors}"), "did you mean 'weights'"},
+      {with("{name: x, outputs: o.safetensors, resnet1d: 4/4}"), "resnet1d"},
+      {with("{name: x, outputs: other.safetensors}"), "dataset 'lab' has SHA-256 " + lab},
+      {with("{name: x, outputs: few.safetensors}"), "100 classes; must have 180"},
+      {with("{name: x, outputs: nan.safetensors}"), "not finite at window 0, channel 0"},
+      {with("{name: x, outputs: o.safetensors, trained_on: [lba]}"), "'lba' names no subject"},
+      {with("{name: x, outputs: o.safetensors}", "feature"), "have no tensor 'features'"},
+      {with("{name: x, torchscript: m.pt}"), "no TorchScript module"}};
+  for (const auto& [text, message] : wrong) EXPECT_THAT(Refusal(text), HasSubstr(message)) << text;
 }
 
 }  // namespace
