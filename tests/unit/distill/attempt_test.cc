@@ -351,6 +351,7 @@ class GivenTeacherTest : public AttemptTest {
   std::string Outputs(bool features = true) {
     const auto data = LoadDataset(SineDataset(6, 20), "data");
     torch::NoGradGuard no_grad;
+    const KernelChoice kernels(ResNet(8, 4));
     const auto out = ParseWeights(Weights(), "w", ResNet(8, 4), 200)->Forward(data->rows_R1L);
     const auto bytes = [](const torch::Tensor& tensor) {
       return std::string_view(static_cast<const char*>(tensor.data_ptr()), tensor.nbytes());
@@ -362,7 +363,7 @@ class GivenTeacherTest : public AttemptTest {
   }
   std::string Script(const std::string& body) {
     torch::jit::Module module("m");
-    module.define(body);
+    module.define(body + "\n");
     std::ostringstream out;
     module.save(out);
     return out.str();
