@@ -30,9 +30,10 @@ struct DatasetEntry {
 
 const std::vector<std::string>& TopKeys() {
   static const auto& keys = *new std::vector<std::string>{
-      "name",  "description", "priority",  "datasets", "train_on", "evaluate",
-      "split", "teachers",    "students",  "methods",  "train",    "seeds",
-      "zip",   "exclude",     "overrides", "select",   "budget",   "memory_gib"};
+      "name",     "description", "priority",   "datasets",         "train_on",
+      "evaluate", "split",       "teachers",   "students",         "methods",
+      "train",    "seeds",       "zip",        "exclude",          "overrides",
+      "select",   "budget",      "memory_gib", "checkpoint_every", "wall_limit"};
   return keys;
 }
 
@@ -129,8 +130,9 @@ absl::Status ReadLimits(const SweepReader& reader, const YamlNode& root, v1::Swe
   if (const YamlNode* node = root.Find("budget"); node != nullptr) {
     RETORT_RETURN_IF_ERROR(reader.SetAll(*spec.mutable_budget(), *node, "budget"));
   }
-  if (const YamlNode* node = root.Find("memory_gib"); node != nullptr) {
-    RETORT_RETURN_IF_ERROR(reader.Set(spec, "memory_gib", *node, "memory_gib"));
+  for (const char* field : {"memory_gib", "checkpoint_every", "wall_limit"}) {
+    const YamlNode* node = root.Find(field);
+    if (node != nullptr) RETORT_RETURN_IF_ERROR(reader.Set(spec, field, *node, field));
   }
   return absl::OkStatus();
 }

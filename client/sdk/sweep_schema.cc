@@ -164,7 +164,9 @@ std::string SweepSchema() {
   top["overrides"] = ListOf(OverrideSchema());
   top["select"] = ObjectOf({{"by", {{"const", "val.mae_bpm"}}}}, {"by"});
   top["budget"] = ObjectOf(Fields(*v1::Budget::descriptor(), false));
-  top["memory_gib"] = ScalarSchema(*v1::SweepSpec::descriptor()->FindFieldByName("memory_gib"));
+  for (const char* field : {"memory_gib", "checkpoint_every", "wall_limit"}) {
+    top[field] = ScalarSchema(*v1::SweepSpec::descriptor()->FindFieldByName(field));
+  }
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                  {"title", "Retort sweep file"}};
   schema.update(ObjectOf(top, {"name", "datasets", "split"}));

@@ -86,6 +86,14 @@ struct FinishedReport {
   double device_s = 0;
 };
 
+// A checkpoint that the worker has published.
+struct CheckpointReport {
+  AttemptName id;
+  TrainingCheckpoint checkpoint;
+  int64_t points = 0;  // of the attempt, that must be durable before it counts
+  bool held = false;   // the coordinator holds the file
+};
+
 // v1::SyncRequest. The reply comes at once or when the Sync is woken (SyncReply).
 // FAILED_PRECONDITION: a newer incarnation was seen. ABORTED: a Sync with a higher number was seen.
 struct Sync {
@@ -98,6 +106,7 @@ struct Sync {
   std::vector<Slot> slots;
   std::vector<LiveReport> live;
   std::vector<FinishedReport> finished;
+  std::vector<CheckpointReport> checkpoints;
   int32_t wanted = 0;
   bool draining = false;
   std::vector<ArtifactHash> cached;
@@ -188,6 +197,10 @@ struct Grant {
   AttemptName id;
   int32_t priority = 0;
   std::optional<Artifact> teacher_weights;
+  std::optional<TrainingCheckpoint> checkpoint;  // to go on from
+  // The most generous of its sweeps'.
+  double checkpoint_every_s = 0;
+  double wall_limit_s = 0;
   int32_t slot = 0;  // of the worker, index
 };
 

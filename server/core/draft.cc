@@ -84,6 +84,9 @@ void Draft::Move(JobKey key, JobState to) {
     if (HasEnded(from) && !HasEnded(to)) counted.cost_open += cost(key);
     if (!HasEnded(from) && HasEnded(to)) counted.cost_open -= cost(key);
   }
+  // Nobody goes on with it; if it is wanted again, it begins again.
+  const bool over = to == JobState::kSucceeded || to == JobState::kCancelled;
+  if (over && checkpoint(key) != nullptr) SetCheckpoint(key, std::nullopt);
   row.state = to;
   row.end_ms = HasEnded(to) ? now_ms_ : 0;
   if ((HasEnded(from) || HasEnded(to)) && !state_.children(key).empty()) AddChore(key, {});
@@ -181,8 +184,19 @@ void Draft::StartRunning(JobKey key) {
     attempt.start_ms = now_ms_;
     WriteAttempt(std::move(attempt));
   }
-  // There are no checkpoints to go on from: every attempt begins at the first step.
-  if (row.attempt > 1) Write(PointsDeleted{key, 0});
+  if (row.attempt == 1) return;
+  const TrainingCheckpoint* from = checkpoint(key);
+  Write(PointsDeleted{key, from != nullptr ? from->epochs_done : 0});
+}
+
+const TrainingCheckpoint* Draft::checkpoint(JobKey key) const {
+  const auto changed = checkpoints_.find(key);
+  if (changed == checkpoints_.end()) return state_.checkpoint(key);
+  return changed->second ? &*changed->second : nullptr;
+}
+
+void Draft::SetCheckpoint(JobKey key, std::optional<TrainingCheckpoint> checkpoint) {
+  checkpoints_[key] = std::move(checkpoint);
 }
 
 void Draft::EndAttempt(JobKey key, FailureCause cause, const std::string& message,
@@ -278,11 +292,18 @@ absl::StatusOr<Decision> Draft::Finish() {
   decision.placed_all = placed_all_;
   auto& out = decision.records;
   out.reserve(created_sweeps_.size() + created_workers_.size() + created_jobs_.size() +
-              members_.size() + jobs_.size() + sweeps_.size() + workers_.size() + others_.size());
+              members_.size() + jobs_.size() + sweeps_.size() + workers_.size() +
+              checkpoints_.size() + others_.size());
   for (auto& created : created_sweeps_) out.emplace_back(std::move(created));
   for (auto& created : created_workers_) out.emplace_back(std::move(created));
   for (auto& created : created_jobs_) out.emplace_back(std::move(created));
   for (const auto& member : members_) out.emplace_back(member);
+  for (auto& [key, after] : checkpoints_) {
+    const TrainingCheckpoint* known = state_.checkpoint(key);
+    std::optional<TrainingCheckpoint> before;
+    if (known != nullptr) before = *known;
+    if (before != after) out.emplace_back(CheckpointChanged{key, before, std::move(after)});
+  }
   for (const auto& [key, row] : jobs_) {
     if (row != state_.job(key).row) out.emplace_back(JobChanged{key, state_.job(key).row, row});
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -57,6 +58,10 @@ class Draft {
   // The latest attempt began to train: LEASED -> RUNNING, and points of older attempts go. It may
   // be heard of when the job is no longer leased, which moves nothing. Nothing if it was known.
   void StartRunning(JobKey key);
+  // Where the job's training can go on, or null.
+  const TrainingCheckpoint* checkpoint(JobKey key) const;
+  // None: at the beginning.
+  void SetCheckpoint(JobKey key, std::optional<TrainingCheckpoint> checkpoint);
   // Writes the end of the latest attempt and books its slot time on the sweeps; moves nothing.
   void EndAttempt(JobKey key, FailureCause cause, const std::string& message, double device_s);
   // Seconds since the latest attempt was leased.
@@ -97,6 +102,7 @@ class Draft {
   std::map<JobKey, JobRow> jobs_;
   std::map<SweepKey, SweepRow> sweeps_;
   std::map<WorkerKey, WorkerRow> workers_;
+  std::map<JobKey, std::optional<TrainingCheckpoint>> checkpoints_;
   std::vector<JobCreated> created_jobs_;  // keys follow those of the state
   std::vector<SweepCreated> created_sweeps_;
   std::vector<WorkerCreated> created_workers_;

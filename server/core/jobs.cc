@@ -139,6 +139,9 @@ int ContinueChangeJobs(Draft& draft, const std::string& request_id, int most) {
 absl::StatusOr<Decision> DecideArtifactLost(const State& state, const ArtifactLost& lost,
                                             const Now& now) {
   Draft draft(state, now);
+  for (const auto& [key, checkpoint] : state.checkpoints()) {
+    if (checkpoint.file.hash == lost.hash) draft.SetCheckpoint(key, std::nullopt);
+  }
   constexpr size_t kMost = 5000;
   for (const JobKey key : state.Producers(lost.hash, kMost)) {
     if (state.job(key).row.state != JobState::kSucceeded) continue;

@@ -111,6 +111,13 @@ struct ResultWithdrawn {
   Artifact weights;  // before
 };
 
+// Where training of a job can go on changed; none: at the beginning.
+struct CheckpointChanged {
+  JobKey job;
+  std::optional<TrainingCheckpoint> before;
+  std::optional<TrainingCheckpoint> after;
+};
+
 // Points that became durable.
 struct PointsAdded {
   JobKey job;
@@ -158,8 +165,8 @@ struct RequestForgotten {
 
 using Record =
     std::variant<JobCreated, JobChanged, SweepCreated, SweepChanged, MemberAdded, WorkerCreated,
-                 WorkerChanged, AttemptWritten, ResultAccepted, ResultWithdrawn, PointsAdded,
-                 PointsDeleted, RequestAnswered, RequestForgotten>;
+                 WorkerChanged, AttemptWritten, ResultAccepted, ResultWithdrawn, CheckpointChanged,
+                 PointsAdded, PointsDeleted, RequestAnswered, RequestForgotten>;
 
 }  // namespace retort::core
 

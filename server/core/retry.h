@@ -11,7 +11,8 @@ namespace retort::core {
 // cause          what happens
 // LOST           requeue, until three distinct workers have lost the job (it may be what kills
 // them) or it was
-//                lost ten times in all. Checkpoints do not exist yet, so that none can advance.
+//                lost ten times in all. A checkpoint that is farther than the one before makes the
+//                budget new (sync.cc): a job that advances is lost as often as it takes.
 // PREEMPTED      the same, in the same budget
 // CRASHED        requeue twice
 // ARTIFACT       requeue three times

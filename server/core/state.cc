@@ -114,6 +114,11 @@ const Artifact* State::weights(JobKey key) const {
   return it == weights_.end() ? nullptr : &it->second;
 }
 
+const TrainingCheckpoint* State::checkpoint(JobKey key) const {
+  const auto it = checkpoints_.find(key);
+  return it == checkpoints_.end() ? nullptr : &it->second;
+}
+
 std::vector<JobKey> State::Producers(const ArtifactHash& hash, size_t limit) const {
   std::vector<JobKey> jobs;
   for (auto it = producers_.lower_bound({hash, JobKey{}});
@@ -358,6 +363,14 @@ void State::Do(const ResultWithdrawn& record) {
 
 void State::Unmake(const ResultWithdrawn& record) {
   Do(ResultAccepted{record.job, record.weights, 0, nullptr});
+}
+
+void State::SetCheckpoint(JobKey key, const std::optional<TrainingCheckpoint>& checkpoint) {
+  if (checkpoint) {
+    checkpoints_[key] = *checkpoint;
+  } else {
+    checkpoints_.erase(key);
+  }
 }
 
 void State::SetRequest(const std::string& id, const RequestAnswer& answer) {

@@ -118,6 +118,10 @@ class State {
   const std::vector<JobKey>& children(JobKey key) const;
   // Weights of a job's accepted result, or null.
   const Artifact* weights(JobKey key) const;
+  // Where a job's training can go on, or null.
+  const TrainingCheckpoint* checkpoint(JobKey key) const;
+  // Of the jobs that have one and did not succeed.
+  const absl::btree_map<JobKey, TrainingCheckpoint>& checkpoints() const { return checkpoints_; }
   // Jobs whose result has these weights, in order of key; at most `limit`.
   std::vector<JobKey> Producers(const ArtifactHash& hash, size_t limit) const;
 
@@ -169,6 +173,7 @@ class State {
   void Do(const AttemptWritten&) {}
   void Do(const ResultAccepted& record);
   void Do(const ResultWithdrawn& record);
+  void Do(const CheckpointChanged& record) { SetCheckpoint(record.job, record.after); }
   void Do(const PointsAdded&) {}
   void Do(const PointsDeleted&) {}
   void Do(const RequestAnswered& record);
@@ -183,6 +188,7 @@ class State {
   void Unmake(const AttemptWritten&) {}
   void Unmake(const ResultAccepted& record);
   void Unmake(const ResultWithdrawn& record);
+  void Unmake(const CheckpointChanged& record) { SetCheckpoint(record.job, record.before); }
   void Unmake(const PointsAdded&) {}
   void Unmake(const PointsDeleted&) {}
   void Unmake(const RequestAnswered& record);
@@ -210,6 +216,7 @@ class State {
   Job& MutableJob(JobKey key) { return jobs_[static_cast<size_t>(key.value - 1)]; }
   Sweep& MutableSweep(SweepKey key) { return *sweeps_[static_cast<size_t>(key.value - 1)]; }
   Worker& MutableWorker(WorkerKey key) { return *workers_[static_cast<size_t>(key.value - 1)]; }
+  void SetCheckpoint(JobKey key, const std::optional<TrainingCheckpoint>& checkpoint);
   void SetRequest(const std::string& id, const RequestAnswer& answer);
   void EraseRequest(const std::string& id, const RequestAnswer& answer);
   void Enqueue(JobKey key);
@@ -237,6 +244,7 @@ class State {
   absl::flat_hash_map<std::string, WorkerKey> worker_keys_;
   absl::flat_hash_map<std::string, RequestAnswer> requests_;
   absl::flat_hash_map<JobKey, Artifact> weights_;
+  absl::btree_map<JobKey, TrainingCheckpoint> checkpoints_;
 
   // Derived from the durable content.
   absl::flat_hash_map<JobKey, std::vector<JobKey>> children_;

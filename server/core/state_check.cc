@@ -168,6 +168,10 @@ std::string State::Dump() const {
     if (weights({i}) != nullptr) {
       absl::StrAppend(&out, " weights ", weights({i})->hash.hex(), " ", weights({i})->size_bytes);
     }
+    if (const TrainingCheckpoint* at = checkpoint({i})) {
+      absl::StrAppend(&out, " checkpoint ", at->file.hash.hex(), " ", at->file.size_bytes, " ",
+                      at->epochs_done, " ", at->steps_done);
+    }
     absl::StrAppend(&out, "\n");
   }
   for (int64_t i = 1; i <= sweeps(); ++i) {

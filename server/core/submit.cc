@@ -30,6 +30,13 @@ std::string FreeName(const State& state, const std::string& wanted) {
   return name;
 }
 
+// Some hundred kilobytes a minute cost nothing, and jobs shorter than that need none.
+constexpr double kCheckpointEveryS = 60;
+
+double Seconds(const google::protobuf::Duration& duration) {
+  return static_cast<double>(duration.seconds()) + 1e-9 * duration.nanos();
+}
+
 RunBudget BudgetOf(const v1::SweepSpec& spec) {
   RunBudget budget;
   budget.device_s = spec.budget().device_hours() * 3600;
@@ -122,6 +129,10 @@ absl::StatusOr<Decision> DecideBeginSweep(const State& state, const BeginSweep& 
   fixed.jobs = begin.jobs;
   fixed.create_ms = draft.now_ms();
   fixed.budget = BudgetOf(*begin.spec);
+  fixed.checkpoint_every_s = begin.spec->has_checkpoint_every()
+                                 ? Seconds(begin.spec->checkpoint_every())
+                                 : kCheckpointEveryS;
+  fixed.wall_limit_s = Seconds(begin.spec->wall_limit());
   const SweepKey key = draft.CreateSweep(fixed, begin.spec);
   RequestAnswer answer;
   answer.sweep = key;

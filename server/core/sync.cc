@@ -24,6 +24,7 @@ class SyncDecision {
   absl::StatusOr<Decision> Run() {
     const absl::Status admitted = Admit();
     if (!admitted.ok()) return admitted;
+    for (const CheckpointReport& report : sync_.checkpoints) TakeCheckpoint(report);
     for (const FinishedReport& report : sync_.finished) TakeFinished(report);
     if (restarted_) GiveUpAll();
     for (const LiveReport& report : sync_.live) TakeLive(report);
@@ -37,6 +38,7 @@ class SyncDecision {
   // Knows the worker, or refuses the request. Answers the Sync that it sent before.
   absl::Status Admit();
   void UpdateRow();
+  void TakeCheckpoint(const CheckpointReport& report);
   void TakeFinished(const FinishedReport& report);
   void Accept(JobKey key, const FinishedReport& report);
   // A newer incarnation has none of what the older had.
@@ -112,6 +114,24 @@ void SyncDecision::UpdateRow() {
   if (row.host != sync_.host) row.host = sync_.host;
   if (row.version != sync_.version) row.version = sync_.version;
   if (row.slots != sync_.slots) row.slots = sync_.slots;
+}
+
+// Also late, of an attempt that was given up, as long as nobody else has the job. Progress that is
+// kept shows that losing the job is not its own doing.
+void SyncDecision::TakeCheckpoint(const CheckpointReport& report) {
+  const JobKey key = state_.FindJob(report.id.job);
+  if (!key || !IsCurrent(key, report.id.attempt)) return;
+  const JobState job_state = draft_.job(key).state;
+  const bool late = job_state == JobState::kQueued || job_state == JobState::kBlocked;
+  if (!IsLive(job_state) && !late) return;
+  if (!report.held || draft_.job(key).points < report.points) return;
+  const TrainingCheckpoint* known = draft_.checkpoint(key);
+  if (known != nullptr && known->steps_done >= report.checkpoint.steps_done) return;
+  draft_.SetCheckpoint(key, report.checkpoint);
+  if (draft_.job(key).lost == 0) return;
+  JobRow& row = draft_.EditJob(key);
+  row.lost = 0;
+  row.lost_on = {};
 }
 
 void SyncDecision::TakeFinished(const FinishedReport& report) {
@@ -250,10 +270,24 @@ Grant GrantOf(const Draft& draft, JobKey key) {
   bool first = true;
   for (const SweepKey sweep : job.sweeps) {
     if (draft.sweep(sweep).state == SweepState::kCancelled) continue;
-    const int32_t priority = state.sweep(sweep).fixed.priority;
-    grant.priority = first ? priority : std::max(grant.priority, priority);
+    const SweepFixed& wish = state.sweep(sweep).fixed;
+    const double every = wish.checkpoint_every_s, limit = wish.wall_limit_s;
+    if (first) {
+      grant.priority = wish.priority;
+      grant.checkpoint_every_s = every;
+      grant.wall_limit_s = limit;
+    } else {
+      grant.priority = std::max(grant.priority, wish.priority);
+      // 0 is never, and no limit.
+      const bool more =
+          every > 0 && (grant.checkpoint_every_s == 0 || every < grant.checkpoint_every_s);
+      if (more) grant.checkpoint_every_s = every;
+      const bool longer = limit == 0 || limit > grant.wall_limit_s;
+      if (grant.wall_limit_s > 0 && longer) grant.wall_limit_s = limit;
+    }
     first = false;
   }
+  if (const TrainingCheckpoint* at = draft.checkpoint(key)) grant.checkpoint = *at;
   if (job.teacher) {
     const Artifact* weights = state.weights(job.teacher);
     if (weights != nullptr) grant.teacher_weights = *weights;

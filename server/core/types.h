@@ -136,6 +136,8 @@ struct SweepFixed {
   int64_t jobs = 0;  // that it has when it is expanded
   int64_t create_ms = 0;
   RunBudget budget;
+  double checkpoint_every_s = 0;  // time of training between checkpoints; 0: none
+  double wall_limit_s = 0;        // most time of one attempt; 0: no limit
 
   friend bool operator==(const SweepFixed&, const SweepFixed&) = default;
 };
@@ -201,6 +203,16 @@ struct Artifact {
   int64_t size_bytes = 0;
 
   friend bool operator==(const Artifact&, const Artifact&) = default;
+};
+
+// Where the training of a job can go on: what it has learnt so far is in a file, and the points of
+// the epochs done are durable.
+struct TrainingCheckpoint {
+  Artifact file;
+  int32_t epochs_done = 0;
+  int64_t steps_done = 0;  // of the optimiser: tells whether a checkpoint is farther than another
+
+  friend bool operator==(const TrainingCheckpoint&, const TrainingCheckpoint&) = default;
 };
 
 }  // namespace retort::core

@@ -165,6 +165,37 @@ void ReadFinished(const v1::SyncRequest& request, core::Sync& sync, v1::SyncResp
   }
 }
 
+// A checkpoint only saves time: one that is malformed is refused, and nothing else with it.
+void ReadCheckpoints(const v1::SyncRequest& request, core::Sync& sync,
+                     std::vector<absl::Status>* refused) {
+  for (int i = 0; i < request.checkpoints_size(); ++i) {
+    const v1::AttemptCheckpoint& message = request.checkpoints(i);
+    const FieldOf field{"checkpoints", i};
+    const auto id = ToAttempt(message.id(), field + ".id");
+    const auto hash = ToHash(message.file().sha256(), field + ".file.sha256");
+    absl::Status status = id.ok() ? hash.status() : id.status();
+    if (status.ok()) {
+      status = CheckRange(field + ".file.size_bytes", message.file().size_bytes(), 0, INT64_MAX);
+    }
+    if (status.ok()) {
+      status = CheckRange(field + ".epochs_done", message.epochs_done(), 0, INT32_MAX);
+    }
+    if (status.ok()) status = CheckRange(field + ".steps_done", message.steps_done(), 0, INT64_MAX);
+    if (status.ok()) {
+      status = CheckRange(field + ".metric_points", message.metric_points(), 0, INT64_MAX);
+    }
+    if (!status.ok()) {
+      refused->push_back(status);
+      continue;
+    }
+    sync.checkpoints.push_back(
+        {*id,
+         {{*hash, message.file().size_bytes()}, message.epochs_done(), message.steps_done()},
+         message.metric_points(),
+         false});
+  }
+}
+
 absl::Status CheckSyncSizes(const v1::SyncRequest& request) {
   RETORT_RETURN_IF_ERROR(Annotate(CheckWorkerId(request.worker()), "worker"));
   RETORT_RETURN_IF_ERROR(CheckRange("incarnation", request.incarnation(), 1, INT64_MAX));
@@ -174,6 +205,7 @@ absl::Status CheckSyncSizes(const v1::SyncRequest& request) {
   RETORT_RETURN_IF_ERROR(CheckCount("slots", request.slots_size(), kMaxSlots));
   RETORT_RETURN_IF_ERROR(CheckCount("live", request.live_size(), kMaxAttempts));
   RETORT_RETURN_IF_ERROR(CheckCount("finished", request.finished_size(), kMaxAttempts));
+  RETORT_RETURN_IF_ERROR(CheckCount("checkpoints", request.checkpoints_size(), kMaxAttempts));
   RETORT_RETURN_IF_ERROR(CheckCount("cached", request.cached_size(), kMaxCached));
   RETORT_RETURN_IF_ERROR(CheckCount("free_slots", request.free_slots_size(), kMaxSlots));
   return CheckRange("wanted", request.wanted(), 0, kMaxSlots);
@@ -229,6 +261,7 @@ absl::StatusOr<core::Sync> ToSync(const v1::SyncRequest& request, v1::SyncRespon
   ReadLive(request, sync, answer, refused);
   ReadFinished(request, sync, answer, refused);
   sync.allows_torchscript = request.allows_torchscript();
+  ReadCheckpoints(request, sync, refused);
   for (int i = 0; i < request.free_slots_size(); ++i) {
     const absl::Status slot = CheckRange(absl::StrCat("free_slots[", i, "]"), request.free_slots(i),
                                          0, request.slots_size() - 1);
@@ -381,6 +414,8 @@ absl::Status FromGrant(const core::Grant& grant, const std::string& spec, v1::Le
         absl::StrCat("job ", grant.id.job.hex(), ": its stored spec cannot be read"));
   }
   lease->mutable_policy()->set_priority(grant.priority);
+  lease->mutable_policy()->set_checkpoint_every_s(grant.checkpoint_every_s);
+  lease->mutable_policy()->set_wall_limit_s(grant.wall_limit_s);
   lease->set_slot(grant.slot);
   if (grant.teacher_weights.has_value()) {
     v1::ArtifactRef* input = lease->add_inputs();
@@ -390,6 +425,12 @@ absl::Status FromGrant(const core::Grant& grant, const std::string& spec, v1::Le
   }
   if (lease->spec().has_given_teacher()) {
     lease->set_teacher_weights_sha256(HashOf(lease->spec().given_teacher()));
+  }
+  if (grant.checkpoint.has_value()) {
+    v1::ArtifactRef* input = lease->add_inputs();
+    input->set_sha256(grant.checkpoint->file.hash.hex());
+    input->set_size_bytes(grant.checkpoint->file.size_bytes);
+    lease->set_checkpoint_sha256(input->sha256());
   }
   return absl::OkStatus();
 }

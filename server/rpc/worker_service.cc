@@ -60,6 +60,9 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
     for (core::FinishedReport& report : sync->finished) {
       report.weights_held = report.result != nullptr && parts_.artifacts.Has(report.weights.hash);
     }
+    for (core::CheckpointReport& report : sync->checkpoints) {
+      report.held = parts_.artifacts.Has(report.checkpoint.file.hash);
+    }
     sync->token = parts_.coordinator.NewToken();
     token_ = sync->token;
     // From here on the call may end, and this be gone, at any moment.

@@ -134,6 +134,14 @@ absl::Status Snapshot::References(
             absl::StrCat(path_, ": the result of job ", row.Int(2), " names no artifact"));
       });
   if (status.ok()) {
+    status = EachRow(db_, "SELECT file, size, job FROM job_checkpoints", [&](const Statement& row) {
+      auto hash = ArtifactHash::FromRaw(row.Blob(0));
+      if (hash.ok()) return sink({*hash, row.Int(1)}, true);
+      broken = absl::DataLossError(
+          absl::StrCat(path_, ": the checkpoint of job ", row.Int(2), " names no artifact"));
+    });
+  }
+  if (status.ok()) {
     status = EachRow(db_, "SELECT spec, key FROM sweep_specs", [&](const Statement& row) {
       const std::string_view bytes = row.Blob(0);
       v1::SweepSpec spec;

@@ -23,6 +23,7 @@ struct StoredJob {
   std::map<int32_t, core::AttemptWritten> attempts;
   std::map<std::string, std::map<int64_t, v1::MetricPoint>> points;  // by series, then step
   std::optional<core::ResultAccepted> result;
+  std::optional<core::TrainingCheckpoint> checkpoint;
 };
 
 struct StoredSweep {
@@ -59,6 +60,7 @@ struct Content {
   void Do(const core::AttemptWritten& r) { jobs.at(r.job).attempts[r.number] = r; }
   void Do(const core::ResultAccepted& r) { jobs.at(r.job).result = r; }
   void Do(const core::ResultWithdrawn& r) { jobs.at(r.job).result.reset(); }
+  void Do(const core::CheckpointChanged& r) { jobs.at(r.job).checkpoint = r.after; }
   void Do(const core::PointsAdded& r) {
     auto& series = jobs.at(r.job).points;
     for (int i = r.skip; i < r.batch->points_size(); ++i) {
@@ -231,6 +233,9 @@ absl::Status MemoryStore::Load(const std::function<void(const core::Record&)>& s
   for (const auto& [key, job] : content_.jobs) sink(job.created);
   for (const auto& [key, job] : content_.jobs) {
     if (job.result) sink(*job.result);
+  }
+  for (const auto& [key, job] : content_.jobs) {
+    if (job.checkpoint) sink(core::CheckpointChanged{key, {}, job.checkpoint});
   }
   for (const auto& [key, sweep] : content_.sweeps) {
     for (const auto& [position, job] : sweep.members) {

@@ -138,10 +138,33 @@ CREATE VIEW jobs AS SELECT s.name AS sweep, m.position, lower(hex(j.id)) AS job,
   LEFT JOIN job_rows t ON t.key = j.teacher;
 )sql";
 
+// Where training can go on, how a sweep wants it done, and whether a result is of one numeric
+// fingerprint. Sweeps of before had no checkpoints and no limit.
+constexpr std::string_view kVersion3 = R"sql(
+CREATE TABLE job_checkpoints (
+  job INTEGER PRIMARY KEY REFERENCES job_rows, file BLOB NOT NULL, size INTEGER NOT NULL,
+  epochs_done INTEGER NOT NULL, steps_done INTEGER NOT NULL
+) STRICT;
+ALTER TABLE sweep_rows ADD COLUMN checkpoint_every_s REAL NOT NULL DEFAULT 0;
+ALTER TABLE sweep_rows ADD COLUMN wall_limit_s REAL NOT NULL DEFAULT 0;
+ALTER TABLE result_rows ADD COLUMN mixed INTEGER NOT NULL DEFAULT 0;
+DROP VIEW results;
+CREATE VIEW results AS SELECT s.name AS sweep, lower(hex(j.id)) AS job, w.word AS state,
+  CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.method, nullif(d.teacher, '') AS teacher,
+  d.model AS student, d.seed, d.fold, r.mae_bpm, r.mae_argmax_bpm, r.mae_expectation_bpm, r.mae_all_channels_bpm,
+  r.rmse_bpm, r.bias_bpm, r.loa_low_bpm, r.loa_high_bpm, r.p90_bpm, r.within_5_bpm, r.within_10_bpm, r.pearson_r,
+  r.cross_entropy, r.calibration_error, r.floor_mean_bpm, r.floor_fft_bpm, r.worst_subject_mae_bpm, r.val_mae_bpm,
+  r.params, r.params_body, r.macs, r.size_bytes, r.peak_activation_bytes, r.latency_ms, r.latency_p95_ms,
+  r.latency_machine, r.epochs, r.kept_epoch, r.train_s, r.samples_per_s, r.numeric_fingerprint, r.mixed,
+  lower(hex(r.weights)) AS weights, r.attempt
+  FROM result_rows r JOIN job_rows j ON j.key = r.job JOIN job_specs d ON d.key = r.job
+  JOIN job_state_words w ON w.state = j.state JOIN members m ON m.job = r.job JOIN sweep_rows s ON s.key = m.sweep;
+)sql";
+
 }  // namespace
 
 const std::vector<std::string_view>& Migrations() {
-  static const std::vector<std::string_view> kMigrations = {kVersion1, kVersion2};
+  static const std::vector<std::string_view> kMigrations = {kVersion1, kVersion2, kVersion3};
   return kMigrations;
 }
 

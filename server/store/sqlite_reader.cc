@@ -193,7 +193,7 @@ absl::StatusOr<v1::Sweep> SqliteReader::Sweep(std::string_view name) const {
   RETORT_ASSIGN_OR_RETURN(const bool found, row->Step());
   if (!found) return absl::NotFoundError(absl::StrCat(SweepName(name), ": no such sweep"));
   v1::Sweep sweep = SweepMessage(ReadSweepFixed(*row), ReadSweepRow(*row), slots);
-  const std::string_view spec = row->Blob(25);
+  const std::string_view spec = row->Blob(kSweepColumnCount);
   if (!sweep.mutable_spec()->ParseFromArray(spec.data(), static_cast<int>(spec.size()))) {
     return absl::DataLossError(absl::StrCat(sweep.name(), ": its spec is damaged"));
   }

@@ -20,6 +20,8 @@ core::SweepFixed ReadSweepFixed(const Statement& row) {
   fixed.budget.device_s = row.Real(5);
   fixed.budget.wall_ms = row.Int(6);
   fixed.budget.cancel = row.Int(7) != 0;
+  fixed.checkpoint_every_s = row.Real(kSweepColumnCount - 2);
+  fixed.wall_limit_s = row.Real(kSweepColumnCount - 1);
   return fixed;
 }
 
@@ -131,6 +133,17 @@ absl::StatusOr<core::Record> LoadedResult(const Statement& row) {
   return result;
 }
 
+absl::StatusOr<core::Record> LoadedCheckpoint(const Statement& row) {
+  core::CheckpointChanged checkpoint;
+  checkpoint.job = {row.Int(0)};
+  core::TrainingCheckpoint& after = checkpoint.after.emplace();
+  RETORT_ASSIGN_OR_RETURN(after.file.hash, ArtifactHash::FromRaw(row.Blob(1)));
+  after.file.size_bytes = row.Int(2);
+  after.epochs_done = static_cast<int32_t>(row.Int(3));
+  after.steps_done = row.Int(4);
+  return checkpoint;
+}
+
 absl::StatusOr<core::Record> LoadedRequest(const Statement& row) {
   core::RequestAnswered request;
   request.request_id = row.Text(0);
@@ -173,6 +186,9 @@ absl::Status LoadRecords(const Connection& db,
   RETORT_RETURN_IF_ERROR(
       Each(db, "SELECT job, attempt, weights, weights_size FROM result_rows ORDER BY job",
            LoadedResult, sink));
+  RETORT_RETURN_IF_ERROR(
+      Each(db, "SELECT job, file, size, epochs_done, steps_done FROM job_checkpoints ORDER BY job",
+           LoadedCheckpoint, sink));
   RETORT_RETURN_IF_ERROR(Each(
       db, "SELECT sweep, job, position FROM members ORDER BY sweep, position",
       [](const Statement& row) -> Loaded {

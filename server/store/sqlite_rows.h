@@ -11,7 +11,8 @@ namespace retort::store {
 inline constexpr char kSweepColumns[] =
     "key, name, priority, jobs, create_ms, budget_device_s, budget_wall_ms, budget_cancel, state, "
     "reason, end_ms, blocked, queued, leased, running, succeeded, failed, skipped, cancelled, "
-    "known, cost_open, cost_done, done_s, device_s, budget_spent";
+    "known, cost_open, cost_done, done_s, device_s, budget_spent, checkpoint_every_s, wall_limit_s";
+inline constexpr int kSweepColumnCount = 27;
 core::SweepFixed ReadSweepFixed(const Statement& row);
 core::SweepRow ReadSweepRow(const Statement& row);
 

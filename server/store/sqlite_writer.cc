@@ -157,12 +157,14 @@ absl::Status SqliteWriter::Do(const core::SweepCreated& record) {
       Get("INSERT INTO sweep_rows (key, name, priority, jobs, create_ms, budget_device_s, "
           "budget_wall_ms, budget_cancel, state, reason, end_ms, blocked, queued, leased, running, "
           "succeeded, failed, skipped, cancelled, known, cost_open, cost_done, done_s, device_s, "
-          "budget_spent) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+          "budget_spent, checkpoint_every_s, wall_limit_s) VALUES "
+          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   Binder bind(*row);
   const core::SweepFixed& fixed = record.fixed;
   bind(record.key.value)(fixed.name)(int64_t{fixed.priority})(fixed.jobs)(fixed.create_ms)(
       fixed.budget.device_s)(fixed.budget.wall_ms)(int64_t{fixed.budget.cancel});
   BindSweepRow(bind, record.row);
+  bind(fixed.checkpoint_every_s)(fixed.wall_limit_s);
   RETORT_RETURN_IF_ERROR(row->Run());
   if (record.spec == nullptr) return absl::InternalError("a new sweep without its spec");
   RETORT_ASSIGN_OR_RETURN(Statement * spec,
@@ -248,13 +250,13 @@ absl::Status SqliteWriter::Do(const core::ResultAccepted& record) {
   RETORT_ASSIGN_OR_RETURN(
       Statement * row,
       Get("INSERT INTO result_rows (job, attempt, weights, weights_size, result, epochs, "
-          "kept_epoch, train_s, samples_per_s, numeric_fingerprint, val_mae_bpm, params, "
+          "kept_epoch, train_s, samples_per_s, numeric_fingerprint, mixed, val_mae_bpm, params, "
           "params_body, macs, size_bytes, peak_activation_bytes, latency_ms, latency_p95_ms, "
           "latency_machine, worst_subject_mae_bpm, mae_bpm, mae_argmax_bpm, mae_expectation_bpm, "
           "mae_all_channels_bpm, rmse_bpm, bias_bpm, loa_low_bpm, loa_high_bpm, p90_bpm, "
           "within_5_bpm, within_10_bpm, pearson_r, cross_entropy, calibration_error, "
           "floor_mean_bpm, floor_fft_bpm) VALUES "
-          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   const v1::JobResult& result = *record.result;
   const std::string weights = record.weights.hash.raw();
   const std::string bytes = result.SerializeAsString();
@@ -262,7 +264,7 @@ absl::Status SqliteWriter::Do(const core::ResultAccepted& record) {
   bind(record.job.value)(int64_t{record.attempt})
       .Blob(weights)(record.weights.size_bytes)
       .Blob(bytes)(int64_t{result.epochs()})(int64_t{result.kept_epoch()})(result.train_s())(
-          result.samples_per_s())(result.numeric_fingerprint());
+          result.samples_per_s())(result.numeric_fingerprint())(int64_t{result.mixed()});
   result.has_validation() ? bind(result.validation().mae_bpm()) : bind.Null();
   const v1::ModelCost& cost = result.cost();
   bind(cost.params())(cost.params_body())(cost.macs())(cost.size_bytes())(
@@ -282,6 +284,22 @@ absl::Status SqliteWriter::Do(const core::ResultAccepted& record) {
 absl::Status SqliteWriter::Do(const core::ResultWithdrawn& record) {
   RETORT_ASSIGN_OR_RETURN(Statement * row, Get("DELETE FROM result_rows WHERE job=?"));
   Binder{*row}(record.job.value);
+  return row->Run();
+}
+
+absl::Status SqliteWriter::Do(const core::CheckpointChanged& record) {
+  if (!record.after) {
+    RETORT_ASSIGN_OR_RETURN(Statement * row, Get("DELETE FROM job_checkpoints WHERE job=?"));
+    Binder{*row}(record.job.value);
+    return row->Run();
+  }
+  RETORT_ASSIGN_OR_RETURN(
+      Statement * row, Get("INSERT OR REPLACE INTO job_checkpoints (job, file, size, epochs_done, "
+                           "steps_done) VALUES (?,?,?,?,?)"));
+  const std::string hash = record.after->file.hash.raw();
+  Binder{*row}(record.job.value)
+      .Blob(hash)(record.after->file.size_bytes)(int64_t{record.after->epochs_done})(
+          record.after->steps_done);
   return row->Run();
 }
 

@@ -34,6 +34,7 @@ class SqliteWriter {
   absl::Status Do(const core::AttemptWritten& record);
   absl::Status Do(const core::ResultAccepted& record);
   absl::Status Do(const core::ResultWithdrawn& record);
+  absl::Status Do(const core::CheckpointChanged& record);
   absl::Status Do(const core::PointsAdded& record);
   absl::Status Do(const core::PointsDeleted& record);
   absl::Status Do(const core::RequestAnswered& record);

@@ -74,7 +74,10 @@ void Oracle::Do(const core::JobChanged& r) {
   const bool was_live = IsLive(job.row.state);
   if (was_live) --workers_.at(job.row.worker).live;
   if (IsLive(r.after.state)) ++workers_.at(r.after.worker).live;
-  if (r.after.attempt != job.row.attempt) CheckLease(job, r.after);
+  if (r.after.attempt != job.row.attempt) {
+    CheckLease(job, r.after);
+    job.from_epoch = job.checkpoint ? job.checkpoint->epochs_done : 0;
+  }
   if (job.row.state == JobState::kSucceeded && r.after.state != JobState::kSucceeded) {
     job.last_result = job.result;  // Do(ResultWithdrawn) follows
   }
@@ -105,18 +108,45 @@ void Oracle::CheckLease(const Job& job, const core::JobRow& after) {
   }
 }
 
+int64_t Oracle::FirstPoint(const Job& job) {
+  return static_cast<int64_t>(job.from_epoch) * PointsPerEpoch(job.number);
+}
+
+void Oracle::Do(const core::CheckpointChanged& r) {
+  Job& job = jobs_.at(r.job);
+  if (r.before != job.checkpoint) Fail("memory", Name(job) + ": its checkpoint differs");
+  if (r.after) {
+    if (job.checkpoint && job.checkpoint->steps_done >= r.after->steps_done) {
+      Fail("checkpoint", Name(job) + ": its checkpoint went back");
+    }
+    if (r.after->file.hash != CheckpointOf(job.number, r.after->epochs_done)) {
+      Fail("checkpoint", Name(job) + ": not what its training gives");
+    }
+    // A state that is resumed has all points before it, also after a crash right now.
+    const int64_t points =
+        (r.after->epochs_done - job.from_epoch) * static_cast<int64_t>(PointsPerEpoch(job.number));
+    if (job.row.points < points) {
+      Fail("checkpoint", absl::StrCat(Name(job), ": ", job.row.points,
+                                      " points are durable before a checkpoint of ", points));
+    }
+  }
+  job.checkpoint = r.after;
+}
+
 // All points of the accepted attempt, each once, equal to what training gives, and nothing else.
 void Oracle::CheckSeries(const Job& job, const store::Reader& reader) {
   constexpr int kAll = 1'000'000;
   const auto points = reader.Metrics(job.id, {}, kAll);
   if (!points.ok()) return Fail("metrics", points.status().ToString());
-  const auto wanted = static_cast<size_t>(job.row.points);
+  // Those of the epochs before are of the attempts that it goes on from.
+  const auto wanted = static_cast<size_t>(FirstPoint(job) + job.row.points);
   if (points->size() != wanted) {
     Fail("metrics",
          absl::StrCat(Name(job), " has ", points->size(), " durable points; expected ", wanted));
   }
   for (const v1::MetricPoint& point : *points) {
-    if (point.unix_ms() == job.row.attempt) continue;
+    const bool before = point.step() < job.from_epoch;
+    if (before ? point.unix_ms() < job.row.attempt : point.unix_ms() == job.row.attempt) continue;
     return Fail("metrics", absl::StrCat(Name(job), ": ", point.series(), " at ", point.step(),
                                         " is of attempt ", point.unix_ms()));
   }
@@ -205,6 +235,7 @@ void Oracle::Do(const core::ResultAccepted& r) {
     Fail("metrics", absl::StrCat(Name(job), ": result names ", r.result->metric_points(),
                                  " points, ", job.row.points, " are durable"));
   }
+  if (job.checkpoint) Fail("checkpoint", Name(job) + " succeeded and keeps a checkpoint");
   if (r.weights.hash != WeightsOf(job.number, r.attempt, settings_.attempts_differ)) {
     Fail("result", Name(job) + ": not the weights that its training gives");
   }
@@ -228,7 +259,8 @@ void Oracle::Do(const core::PointsAdded& r) {
   if (end > job.row.points) Fail("metrics", Name(job) + ": more points than its row says");
   for (int i = r.skip; i < r.batch->points_size(); ++i) {
     const v1::MetricPoint& point = r.batch->points(i);
-    const v1::MetricPoint wanted = PointAt(job.number, job.row.attempt, r.batch->first_seq() + i);
+    const v1::MetricPoint wanted =
+        PointAt(job.number, job.row.attempt, FirstPoint(job) + r.batch->first_seq() + i);
     if (point.series() == wanted.series() && point.step() == wanted.step() &&
         point.value() == wanted.value() && point.unix_ms() == wanted.unix_ms()) {
       continue;

@@ -39,7 +39,9 @@ class Oracle {
     std::optional<int32_t> result;       // attempt whose result is accepted
     std::optional<int32_t> last_result;  // the same, kept when it is withdrawn
     ArtifactHash weights;
-    int32_t ended = 0;  // latest attempt that was written to have ended
+    std::optional<core::TrainingCheckpoint> checkpoint;
+    int32_t from_epoch = 0;  // where the latest attempt goes on
+    int32_t ended = 0;       // latest attempt that was written to have ended
   };
   struct Sweep {
     std::string name;
@@ -97,11 +99,14 @@ class Oracle {
   void Do(const core::AttemptWritten& r);
   void Do(const core::ResultAccepted& r);
   void Do(const core::ResultWithdrawn& r);
+  void Do(const core::CheckpointChanged& r);
   void Do(const core::PointsAdded& r);
   void Do(const core::PointsDeleted&) {}  // CheckSeries sees what is left
   void Do(const core::RequestAnswered& r);
   void Do(const core::RequestForgotten& r);
   void CheckLease(const Job& job, const core::JobRow& after);
+  // Number, among all points that training gives, of the first that the latest attempt sends.
+  static int64_t FirstPoint(const Job& job);
   void CheckSeries(const Job& job, const store::Reader& reader);
   bool IsCurrent(const Job& job, int32_t attempt, const std::string& worker) const;
   void Fail(std::string_view invariant, const std::string& what);

@@ -193,6 +193,9 @@ void SimCoordinator::Sync(const v1::SyncRequest& request, const std::shared_ptr<
   for (core::FinishedReport& report : sync->finished) {
     report.weights_held = report.result != nullptr && Holds(report.weights.hash.hex());
   }
+  for (core::CheckpointReport& report : sync->checkpoints) {
+    report.held = Holds(report.checkpoint.file.hash.hex());
+  }
   *token = sync->token = ++last_token_;
   const std::string worker = request.worker();
   unanswered_.insert(sync->token);

@@ -71,6 +71,13 @@ void SimRunners::Run(int index, const v1::RunJob& job) {
   slot.warm = before.warm;
   slot.job = job;
   slot.number = NumberOf(*JobId::FromHex(job.job()));
+  if (!job.checkpoint_path().empty()) {
+    const std::string hash = job.checkpoint_path().substr(job.checkpoint_path().rfind('/') + 1);
+    const int32_t epochs = job.spec().train().epochs();
+    while (slot.epoch < epochs && CheckpointOf(slot.number, slot.epoch).hex() != hash) ++slot.epoch;
+    slot.first_epoch = slot.epoch;
+    node_.world().Note("resumed", job.job().substr(0, 12), slot.epoch);
+  }
   DrawFate(slot);
   const absl::Duration start =
       slot.warm ? node_.world().random().Time(absl::Milliseconds(1), absl::Milliseconds(20))
@@ -89,6 +96,7 @@ void SimRunners::Advance(int index, uint64_t run) {
   }
   slot.waits = false;
   if (slot.stopping) {
+    if (node_.world().random().Chance(0.7)) WriteCheckpoint(index);
     return EndWith(index, v1::FAILURE_CAUSE_PREEMPTED, "stopped");
   }
   if (slot.epoch == slot.ends_at) {
@@ -118,7 +126,21 @@ void SimRunners::Advance(int index, uint64_t run) {
   progress->set_epochs(slot.job.spec().train().epochs());
   if (slot.epoch % 2 == 1) answers_.output(index, "epoch\n");
   Say(index, event);
+  if (slot.job.checkpoint_every_s() > 0 && node_.world().random().Chance(0.5)) {
+    WriteCheckpoint(index);
+  }
   Next(index);
+}
+
+void SimRunners::WriteCheckpoint(int index) {
+  const Slot& slot = slots_[static_cast<size_t>(index)];
+  // The end of training has none: then there is a result.
+  if (slot.epoch == slot.first_epoch || slot.epoch == slot.job.spec().train().epochs()) return;
+  v1::RunnerEvent event;
+  event.mutable_checkpoint()->set_path(CheckpointOf(slot.number, slot.epoch).hex());
+  event.mutable_checkpoint()->set_epochs_done(slot.epoch);
+  event.mutable_checkpoint()->set_steps_done(slot.epoch);
+  Say(index, event);
 }
 
 void SimRunners::Next(int index) {

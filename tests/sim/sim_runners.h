@@ -48,6 +48,7 @@ class SimRunners : public RunnerPool {
     bool deaf = false;
     v1::RunJob job;
     uint64_t number = 0;
+    int32_t first_epoch = 0;  // 0, or where a checkpoint ended
     int32_t epoch = 0;
     bool started = false;
     int32_t ends_at = -1;  // epoch before which the attempt fails
@@ -57,6 +58,7 @@ class SimRunners : public RunnerPool {
   void DrawFate(Slot& slot);
   void Advance(int index, uint64_t run);
   void Next(int index);
+  void WriteCheckpoint(int index);
   void Say(int index, const v1::RunnerEvent& event);
   void EndWith(int index, v1::FailureCause cause, const std::string& message);
   void Exit(int index, const std::string& reason);

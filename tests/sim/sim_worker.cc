@@ -276,22 +276,29 @@ void SimWorker::Fetch(const AttemptKey& key, const std::vector<v1::ArtifactRef>&
 }
 
 void SimWorker::Publish(const AttemptKey& key, const std::string& path) {
-  // The path is the hash of what lies there.
-  const auto answer = [this, key, path](const absl::Status& status) {
+  Upload(path, [this, key](const absl::StatusOr<v1::ArtifactRef>& weights) {
+    Tell([&](Now now) { agent_->OnPublished(key, weights, now); });
+  });
+}
+
+void SimWorker::PublishCheckpoint(const AttemptKey& key, const std::string& path) {
+  Upload(path, [this, key](const absl::StatusOr<v1::ArtifactRef>& file) {
+    Tell([&](Now now) { agent_->OnCheckpointPublished(key, file, now); });
+  });
+}
+
+void SimWorker::Upload(const std::string& path, Respond<v1::ArtifactRef> answer) {
+  const auto uploaded = [this, path, answer](const absl::Status& status) {
+    if (!status.ok()) return answer(status);
+    cache_.insert(path);
     v1::ArtifactRef artifact;
     artifact.set_sha256(path);
     artifact.set_size_bytes(100);
-    absl::StatusOr<v1::ArtifactRef> result = artifact;
-    if (status.ok()) {
-      cache_.insert(path);
-    } else {
-      result = status;
-    }
-    Tell([&](Now now) { agent_->OnPublished(key, result, now); });
+    answer(artifact);
   };
   if (faulty_ && settings_.transfer_fails > 0 && world_.random().Chance(settings_.transfer_fails)) {
     world_.Count(Fault::kTransferFails, node_.name());
-    node_.After(absl::Milliseconds(50), [answer] { answer(absl::UnavailableError("reset")); });
+    node_.After(absl::Milliseconds(50), [uploaded] { uploaded(absl::UnavailableError("reset")); });
     return;
   }
   Call<bool>(
@@ -300,7 +307,7 @@ void SimWorker::Publish(const AttemptKey& key, const std::string& path) {
         coordinator_.TakeArtifact(path);
         respond(true);
       },
-      [answer](absl::StatusOr<bool> done) { answer(done.status()); });
+      [uploaded](absl::StatusOr<bool> done) { uploaded(done.status()); });
 }
 
 std::vector<std::string> SimWorker::Held(int most) const {

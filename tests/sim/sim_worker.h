@@ -63,9 +63,12 @@ class SimWorker : private CoordinatorClient, private Artifacts {
   // Artifacts
   void Fetch(const AttemptKey& key, const std::vector<v1::ArtifactRef>& inputs) override;
   void Publish(const AttemptKey& key, const std::string& path) override;
+  void PublishCheckpoint(const AttemptKey& key, const std::string& path) override;
   void PublishHeld(const AttemptKey& key, const v1::ArtifactRef& artifact) override {
     Publish(key, artifact.sha256());
   }
+  // Then `answer` with the artifact. The path is the hash of what lies there.
+  void Upload(const std::string& path, Respond<v1::ArtifactRef> answer);
   void Release(const AttemptKey&) override {}
   std::vector<std::string> Held(int most) const override;
 

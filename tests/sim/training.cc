@@ -13,7 +13,7 @@ uint64_t NumberOf(const JobId& job) {
   return number;
 }
 
-int PointsPerEpoch(uint64_t job) { return 2 + static_cast<int>(job % 3); }
+int PointsPerEpoch(uint64_t job) { return 2 + static_cast<int>(job % 2); }
 
 v1::MetricPoint PointAt(uint64_t job, int32_t attempt, int64_t seq) {
   const int per_epoch = PointsPerEpoch(job);
@@ -21,8 +21,8 @@ v1::MetricPoint PointAt(uint64_t job, int32_t attempt, int64_t seq) {
   const int64_t place = seq % per_epoch;
   const bool last = place == per_epoch - 1;
   v1::MetricPoint point;
-  point.set_series(last ? "val.mae" : "train.loss");
-  point.set_step(last ? epoch : epoch * (per_epoch - 1) + place);
+  point.set_series(last ? "val.mae" : place == 0 ? "train.loss" : "train.ce");
+  point.set_step(epoch);
   point.set_value(static_cast<double>(Mix(job + static_cast<uint64_t>(seq)) >> 40));
   point.set_unix_ms(attempt);
   return point;
@@ -37,14 +37,25 @@ std::vector<v1::MetricPoint> PointsOf(uint64_t job, int32_t attempt, int32_t epo
   return points;
 }
 
-ArtifactHash WeightsOf(uint64_t job, int32_t attempt, bool attempts_differ) {
+namespace {
+
+ArtifactHash HashFrom(uint64_t word) {
   std::array<uint8_t, 32> bytes{};
-  uint64_t word = Mix(job + (attempts_differ ? static_cast<uint64_t>(attempt) : 0));
   for (size_t i = 0; i < bytes.size(); i += sizeof word) {
     std::memcpy(&bytes[i], &word, sizeof word);
     word = Mix(word + 1);
   }
   return ArtifactHash(bytes);
+}
+
+}  // namespace
+
+ArtifactHash CheckpointOf(uint64_t job, int32_t epochs) {
+  return HashFrom(Mix(job ^ 0xc4ec) + static_cast<uint64_t>(epochs));
+}
+
+ArtifactHash WeightsOf(uint64_t job, int32_t attempt, bool attempts_differ) {
+  return HashFrom(Mix(job + (attempts_differ ? static_cast<uint64_t>(attempt) : 0)));
 }
 
 v1::JobResult ResultOf(uint64_t job, int32_t attempt, const v1::TrainingSpec& spec) {

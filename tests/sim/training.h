@@ -18,12 +18,15 @@ inline const std::string kDatasetHash(64, 'a');
 // A number that names the job.
 uint64_t NumberOf(const JobId& job);
 
-// Points that an epoch gives: some of `train.loss`, and one of `val.mae`.
+// Points that an epoch gives, one of each of as many series; steps are epochs.
 int PointsPerEpoch(uint64_t job);
 // The point with this number in the series of points of an attempt. Its time is the attempt, so
 // that points of two attempts can be told apart.
 v1::MetricPoint PointAt(uint64_t job, int32_t attempt, int64_t seq);
 std::vector<v1::MetricPoint> PointsOf(uint64_t job, int32_t attempt, int32_t epoch);
+
+// The file of a checkpoint behind so many epochs.
+ArtifactHash CheckpointOf(uint64_t job, int32_t epochs);
 
 // Weights of an attempt; the same for all attempts of a job unless they differ.
 ArtifactHash WeightsOf(uint64_t job, int32_t attempt, bool attempts_differ);

@@ -38,6 +38,7 @@ struct FakeArtifacts : Artifacts {
   std::vector<AttemptKey> fetches;
   std::vector<std::pair<AttemptKey, std::string>> publishes;
   std::vector<std::pair<AttemptKey, std::string>> publishes_held;  // hashes
+  std::vector<std::pair<AttemptKey, std::string>> checkpoints;
   std::vector<AttemptKey> releases;
 
   void Fetch(const AttemptKey& key, const std::vector<v1::ArtifactRef>&) override {
@@ -45,6 +46,9 @@ struct FakeArtifacts : Artifacts {
   }
   void Publish(const AttemptKey& key, const std::string& path) override {
     publishes.emplace_back(key, path);
+  }
+  void PublishCheckpoint(const AttemptKey& key, const std::string& path) override {
+    checkpoints.emplace_back(key, path);
   }
   void PublishHeld(const AttemptKey& key, const v1::ArtifactRef& artifact) override {
     publishes_held.emplace_back(key, artifact.sha256());

@@ -170,6 +170,8 @@ void Agent::StartRunner(const AttemptKey& key, Attempt& attempt, const InputPath
     }
     if (input.sha256() == teacher) {
       job.set_teacher_weights_path(path->second);
+    } else if (input.sha256() == attempt.lease.checkpoint_sha256()) {
+      job.set_checkpoint_path(path->second);
     } else {
       (*job.mutable_dataset_paths())[input.sha256()] = path->second;
     }
@@ -178,6 +180,8 @@ void Agent::StartRunner(const AttemptKey& key, Attempt& attempt, const InputPath
   job.set_cache_dir(options_.cache_dir);
   job.set_threads(options_.threads);
   job.set_allow_torchscript(options_.allow_torchscript);
+  job.set_checkpoint_every_s(attempt.lease.policy().checkpoint_every_s());
+  job.set_wall_limit_s(attempt.lease.policy().wall_limit_s());
   attempt.phase = Phase::kRunning;
   attempt.failures = 0;
   runners_.Run(attempt.slot, job);
@@ -207,6 +211,9 @@ void Agent::OnRunnerEvent(int slot, const v1::RunnerEvent& event, Now now) {
       break;
     case v1::RunnerEvent::kProgress:
       OnProgress(key, *attempt, event.progress());
+      break;
+    case v1::RunnerEvent::kCheckpoint:
+      OnCheckpoint(key, *attempt, event.checkpoint());
       break;
     case v1::RunnerEvent::kFinished:
       if (!attempt->refused.empty()) {
@@ -239,6 +246,53 @@ void Agent::OnProgress(const AttemptKey& key, Attempt& attempt,
   spdlog::warn("attempt {} waits: the spool is full until the coordinator takes its points",
                key.ToString());
   runners_.SetReading(attempt.slot, false);
+}
+
+void Agent::OnCheckpoint(const AttemptKey& key, Attempt& attempt,
+                         const v1::RunnerCheckpoint& written) {
+  Checkpoints& checkpoints = attempt.checkpoints;
+  if (checkpoints.next) std::remove(checkpoints.next_path.c_str());
+  v1::AttemptCheckpoint& next = checkpoints.next.emplace();
+  *next.mutable_id() = IdOf(key);
+  next.set_epochs_done(written.epochs_done());
+  next.set_steps_done(written.steps_done());
+  next.set_metric_points(attempt.points.end + static_cast<int64_t>(attempt.held.size()));
+  checkpoints.next_path = written.path();
+  UploadCheckpoint(key, attempt);
+}
+
+void Agent::UploadCheckpoint(const AttemptKey& key, Attempt& attempt) {
+  Checkpoints& checkpoints = attempt.checkpoints;
+  if (checkpoints.under_way || !checkpoints.next) return;
+  checkpoints.under_way = std::exchange(checkpoints.next, std::nullopt);
+  artifacts_.PublishCheckpoint(key, checkpoints.next_path);
+}
+
+// One that cannot be published is given up: the next will do.
+void Agent::OnCheckpointPublished(const AttemptKey& key,
+                                  const absl::StatusOr<v1::ArtifactRef>& file, Now now) {
+  Attempt* attempt = Find(key);
+  if (attempt == nullptr || !attempt->checkpoints.under_way) return;
+  Checkpoints& checkpoints = attempt->checkpoints;
+  if (file.ok()) {
+    *checkpoints.under_way->mutable_file() = *file;
+  } else {
+    spdlog::warn("attempt {}: a checkpoint cannot be uploaded: {}", key.ToString(),
+                 MessageOf(file.status()));
+    checkpoints.under_way.reset();
+    UploadCheckpoint(key, *attempt);
+  }
+  PublishCheckpointIfReady(key, *attempt);
+  SettleIfReady(key, *attempt, now);
+}
+
+void Agent::PublishCheckpointIfReady(const AttemptKey& key, Attempt& attempt) {
+  Checkpoints& checkpoints = attempt.checkpoints;
+  if (!checkpoints.under_way || !checkpoints.under_way->has_file()) return;
+  if (attempt.points.acked < checkpoints.under_way->metric_points()) return;
+  checkpoints.published = std::exchange(checkpoints.under_way, std::nullopt);
+  news_ = true;
+  UploadCheckpoint(key, attempt);
 }
 
 // Moves the points that are held into the spool, if it takes them.
@@ -346,7 +400,10 @@ void Agent::KeepResult(const AttemptKey& key, const Attempt& attempt, Now now) {
 void Agent::SettleIfReady(const AttemptKey& key, Attempt& attempt, Now now) {
   if (attempt.phase != Phase::kSettling) return;
   if (!attempt.held.empty() || !attempt.points.complete()) return;
-  if (!attempt.finished) return Finish(key, attempt, now);  // a failure
+  if (!attempt.finished) {  // a failure, after which another attempt may go on from a checkpoint
+    if (attempt.checkpoints.done()) Finish(key, attempt, now);
+    return;
+  }
   if (!attempt.published) return;
   v1::JobResult* result = attempt.outcome.mutable_result();
   *result = attempt.finished->result();
@@ -371,7 +428,8 @@ void Agent::Fail(const AttemptKey& key, Attempt& attempt, v1::FailureCause cause
   } else {
     *attempt.outcome.mutable_failure() = MakeFailure(cause, message);
   }
-  if (attempt.held.empty() && attempt.points.complete()) return Finish(key, attempt, now);
+  const bool settled = attempt.held.empty() && attempt.points.complete();
+  if (settled && attempt.checkpoints.done()) return Finish(key, attempt, now);
   // The curve up to the failure goes first: afterwards it may be refused.
   attempt.phase = Phase::kSettling;
   attempt.finished.reset();

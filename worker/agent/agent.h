@@ -75,6 +75,8 @@ class Agent {
   void OnLogsBroken(Now now);
   void OnInputs(const AttemptKey& key, const absl::StatusOr<InputPaths>& paths, Now now);
   void OnPublished(const AttemptKey& key, const absl::StatusOr<v1::ArtifactRef>& weights, Now now);
+  void OnCheckpointPublished(const AttemptKey& key, const absl::StatusOr<v1::ArtifactRef>& file,
+                             Now now);
   void OnRunnerEvent(int slot, const v1::RunnerEvent& event, Now now);
   void OnRunnerOutput(int slot, std::string_view bytes, Now now);
   // `reason` says how it left: a signal, an exit status, that it could not be started.
@@ -108,6 +110,18 @@ class Agent {
     bool complete() const { return acked >= end; }
   };
 
+  // A checkpoint on its way to the coordinator, and the newest that counts there: its file was
+  // uploaded, and the points before it are durable. A newer one waits for the one under way, and
+  // takes the place of one that waits: were it the other way round, a runner that is faster than
+  // its points would never have one that counts.
+  struct Checkpoints {
+    std::optional<v1::AttemptCheckpoint> under_way;  // without a hash until it was uploaded
+    std::optional<v1::AttemptCheckpoint> next;
+    std::string next_path;
+    std::optional<v1::AttemptCheckpoint> published;
+    bool done() const { return !under_way && !next; }
+  };
+
   struct Attempt {
     v1::Lease lease;
     Phase phase = Phase::kFetching;
@@ -121,6 +135,7 @@ class Agent {
     std::string refused;      // why its points can never be taken; empty: nobody said so
     Flow points;
     Flow log;
+    Checkpoints checkpoints;
     std::vector<v1::MetricPoint> held;           // found no room in the spool; the runner waits
     std::optional<v1::RunnerFinished> finished;  // if it settles with a result
     bool published = false;
@@ -149,6 +164,9 @@ class Agent {
   void PublishAgain(const AttemptKey& key, Attempt& attempt);
   void StartRunner(const AttemptKey& key, Attempt& attempt, const InputPaths& paths, Now now);
   void OnProgress(const AttemptKey& key, Attempt& attempt, const v1::RunnerProgress& progress);
+  void OnCheckpoint(const AttemptKey& key, Attempt& attempt, const v1::RunnerCheckpoint& written);
+  void UploadCheckpoint(const AttemptKey& key, Attempt& attempt);
+  void PublishCheckpointIfReady(const AttemptKey& key, Attempt& attempt);
   void Spill(const AttemptKey& key, Attempt& attempt);
   void SettleIfReady(const AttemptKey& key, Attempt& attempt, Now now);
   void Fail(const AttemptKey& key, Attempt& attempt, v1::FailureCause cause,

@@ -59,6 +59,10 @@ v1::SyncRequest Agent::MakeRequest() const {
       live->set_epochs_done(attempt.epochs_done);
     }
   }
+  for (const auto& [key, attempt] : attempts_) {
+    const bool told = attempt.phase == Phase::kEnded || !attempt.checkpoints.published;
+    if (!told) *request.add_checkpoints() = *attempt.checkpoints.published;
+  }
   if (!leaving_ && !operator_drain_ && !no_room_) {
     for (size_t i = 0; i < slots_.size(); ++i) {
       if (!slots_[i].attempt) request.add_free_slots(static_cast<int32_t>(i));
@@ -241,6 +245,7 @@ void Agent::OnMetricAck(const v1::MetricAck& ack, Now now) {
     // It lacks points that came before these. It must not be asked again at full speed.
     metrics_retry_ = now.monotonic + BackoffDelay(metrics_failures_++, Random01());
   }
+  PublishCheckpointIfReady(key, *attempt);
   spool_.Trim(key, flow.acked);
   for (auto& [other_key, other] : attempts_) {
     if (other.held.empty()) continue;

@@ -63,6 +63,10 @@ void ArtifactMover::Publish(const AttemptKey& key, const std::string& path) {
   Post([this, key, path] { answers_.published(key, PublishOne(path)); });
 }
 
+void ArtifactMover::PublishCheckpoint(const AttemptKey& key, const std::string& path) {
+  Post([this, key, path] { answers_.checkpoint(key, PublishOne(path)); });
+}
+
 void ArtifactMover::PublishHeld(const AttemptKey& key, const v1::ArtifactRef& artifact) {
   Post([this, key, artifact] { answers_.published(key, PublishOneHeld(artifact)); });
 }

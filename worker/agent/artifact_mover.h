@@ -24,6 +24,7 @@ class ArtifactMover : public Artifacts {
   struct Answers {
     std::function<void(const AttemptKey&, absl::StatusOr<InputPaths>)> inputs;
     std::function<void(const AttemptKey&, absl::StatusOr<v1::ArtifactRef>)> published;
+    std::function<void(const AttemptKey&, absl::StatusOr<v1::ArtifactRef>)> checkpoint;
   };
 
   // Does not own the cache and the remote.
@@ -33,6 +34,7 @@ class ArtifactMover : public Artifacts {
 
   void Fetch(const AttemptKey& key, const std::vector<v1::ArtifactRef>& inputs) override;
   void Publish(const AttemptKey& key, const std::string& path) override;
+  void PublishCheckpoint(const AttemptKey& key, const std::string& path) override;
   void PublishHeld(const AttemptKey& key, const v1::ArtifactRef& artifact) override;
   void Release(const AttemptKey& key) override;
   std::vector<std::string> Held(int most) const override;

@@ -80,6 +80,8 @@ class Artifacts {
   virtual void Fetch(const AttemptKey& key, const std::vector<v1::ArtifactRef>& inputs) = 0;
   // Hashes the file and has the coordinator hold it. -> OnPublished. NOT_FOUND: no such file.
   virtual void Publish(const AttemptKey& key, const std::string& path) = 0;
+  // The same with a checkpoint, which is at hand afterwards. -> OnCheckpointPublished.
+  virtual void PublishCheckpoint(const AttemptKey& key, const std::string& path) = 0;
   // The same with a file that Publish left at hand. -> OnPublished. NOT_FOUND: no longer at hand.
   virtual void PublishHeld(const AttemptKey& key, const v1::ArtifactRef& artifact) = 0;
   // The attempt needs its files no more. Answers that are under way may still come.

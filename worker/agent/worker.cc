@@ -130,6 +130,11 @@ Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, 
       agent_->OnPublished(key, weights, clock_.Read());
     });
   };
+  moves.checkpoint = [this](const AttemptKey& key, absl::StatusOr<v1::ArtifactRef> file) {
+    loop_.Post([this, key, file = std::move(file)] {
+      agent_->OnCheckpointPublished(key, file, clock_.Read());
+    });
+  };
   mover_ = std::make_unique<ArtifactMover>(
       *cache_, remote_, std::clamp(options.slots, 1, kMostMovers), std::move(moves));
 

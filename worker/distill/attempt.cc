@@ -2,6 +2,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <list>
@@ -138,6 +139,16 @@ class TimeLimit {
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
+// Seconds between checkpoints. The coordinator keeps what it was sent for some hours, so that no
+// job sends more than some 2 MiB a second: those of a network of 50 million parameters (weights and
+// two moments of Adam) come every five minutes.
+double CheckpointEvery(const v1::RunJob& job, int64_t params) {
+  constexpr double kBytesPerParam = 12, kBytesPerSecond = 2 << 20;
+  if (job.checkpoint_every_s() <= 0) return 0;
+  return std::max(job.checkpoint_every_s(),
+                  static_cast<double>(params) * kBytesPerParam / kBytesPerSecond);
+}
+
 // The checkpoint that an attempt goes on from, and those that it leaves.
 class Checkpoints {
  public:
@@ -159,6 +170,7 @@ class Checkpoints {
     v1::RunnerCheckpoint written;
     written.set_path(job_.work_dir() + "/checkpoint-" + std::to_string(++count_) + ".safetensors");
     written.set_epochs_done(static_cast<int32_t>(at.epoch));
+    written.set_steps_done(at.optimizer_steps);
     const auto done = WriteFileWhole(written.path(), SerializeCheckpoint(at));
     if (!done.ok()) return hooks_.log("no checkpoint: " + done.error());
     hooks_.on_checkpoint(written);
@@ -330,7 +342,7 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
              .unix_ms = hooks.unix_ms,
              .on_epoch = report,
              .on_checkpoint = [&](const Checkpoint& at) { checkpoints.Write(at); },
-             .checkpoint_every_s = job.checkpoint_every_s(),
+             .checkpoint_every_s = CheckpointEvery(job, result.cost().params()),
              .check_time = [&] { limit.Check(); }});
   const auto pause_trained = [&] {
     if (hooks.stop) checkpoints.Write(trained.end);

@@ -111,6 +111,22 @@ class AgentTest : public ::testing::Test {
     agent_->OnPublished(key, weights, now());
     Tick();
   }
+  void Checkpoint(int epochs_done, int slot = 0) {
+    v1::RunnerEvent event;
+    event.mutable_checkpoint()->set_path("/attempt/checkpoint-" + std::to_string(epochs_done));
+    event.mutable_checkpoint()->set_epochs_done(epochs_done);
+    event.mutable_checkpoint()->set_steps_done(10 * epochs_done);
+    Event(event, slot);
+  }
+  void CheckpointPublished(const absl::Status& status = absl::OkStatus()) {
+    v1::ArtifactRef file;
+    file.set_sha256(std::string(64, 'c'));
+    file.set_size_bytes(50);
+    absl::StatusOr<v1::ArtifactRef> answer = file;
+    if (!status.ok()) answer = status;
+    agent_->OnCheckpointPublished({kJob, 1}, answer, now());
+    Tick();
+  }
   void Ack(int64_t durable, const AttemptKey& key = {kJob, 1}) {
     v1::MetricAck ack;
     *ack.mutable_id() = IdOf(key);

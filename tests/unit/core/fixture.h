@@ -55,6 +55,7 @@ struct FakeWorker {
   int slots = 2;
   std::vector<LiveReport> live;
   std::vector<FinishedReport> finished;
+  std::vector<CheckpointReport> checkpoints;
   int wanted = 0;
   bool draining = false;
   std::vector<ArtifactHash> cached;
@@ -155,6 +156,7 @@ class Loop {
     sync.allows_torchscript = worker.allows_torchscript;
     sync.live = worker.live;
     sync.finished = worker.finished;
+    sync.checkpoints = worker.checkpoints;
     sync.wanted = worker.wanted;
     sync.draining = worker.draining;
     sync.cached = worker.cached;

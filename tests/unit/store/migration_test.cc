@@ -71,8 +71,10 @@ void ExpectContent(const core::State& state) {
   EXPECT_NE(state.weights(state.FindJob(JobId(Sha256Of("t")))), nullptr);
 }
 
-TEST(MigrationTest, ADatabaseOfVersion1IsBroughtUpToDateWithAllItHeld) {
-  OldFolder old(1);
+class EveryVersion : public testing::TestWithParam<int> {};
+
+TEST_P(EveryVersion, IsBroughtUpToDateWithAllItHeld) {
+  OldFolder old(GetParam());
   auto store = OpenSqliteStore(old.path, {.check_references = true});
   ASSERT_TRUE(store.ok()) << store.status();
   EXPECT_EQ(old.Version(), static_cast<int64_t>(Migrations().size()));
@@ -96,6 +98,19 @@ TEST(MigrationTest, ADatabaseOfVersion1IsBroughtUpToDateWithAllItHeld) {
   EXPECT_TRUE((*snapshot)
                   ->Check(false, [](const Finding& f) { ADD_FAILURE() << f.subject << f.message; })
                   .ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(Migration, EveryVersion,
+                         testing::Range(1, static_cast<int>(Migrations().size())));
+
+TEST(MigrationTest, SweepsOfBeforeCheckpointsHaveNoneAndNoLimit) {
+  OldFolder old(2);
+  auto store = OpenSqliteStore(old.path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  const core::State state = Loaded(**store);
+  EXPECT_EQ(state.sweep({1}).fixed.checkpoint_every_s, 0);
+  EXPECT_EQ(state.sweep({1}).fixed.wall_limit_s, 0);
+  EXPECT_TRUE(state.checkpoints().empty());
 }
 
 TEST(MigrationTest, WhatWasThereBeforeIsKeptBeside) {
