@@ -80,8 +80,7 @@ std::unique_ptr<Process> Cluster::StartWorker(const std::string& id, int slots, 
   for (const std::string& argument :
        {bin + "retort-worker", std::string("--coordinator"), address_, std::string("--id"), id,
         std::string("--folder"), worker_folder.empty() ? folder_ + "/" + id : worker_folder,
-        std::string("--slots"), absl::StrCat(slots), std::string("--runner"),
-        bin + "retort-fake-runner"}) {
+        std::string("--slots"), absl::StrCat(slots), std::string("--runner"), bin + runner_}) {
     arguments.push_back(argument);
   }
   return std::make_unique<Process>(arguments, folder_, id, environment);

@@ -40,6 +40,8 @@ class Cluster {
   void set_server_prefix(std::vector<std::string> prefix) { server_prefix_ = std::move(prefix); }
   const std::string& server_folder() const { return server_folder_; }
 
+  // The program that workers run, `retort-fake-runner` unless another is named.
+  void set_runner(const std::string& name) { runner_ = name; }
   // Starts a worker that runs `retort-fake-runner`, each epoch taking `epoch_ms`. `prefix` is put
   // before its command line; its folder is FOLDER/ID unless another is given.
   std::unique_ptr<Process> StartWorker(const std::string& id, int slots, int epoch_ms,
@@ -64,6 +66,7 @@ class Cluster {
   std::string server_folder_;
   std::string address_ = "127.0.0.1:0";
   std::string lease_ = "3s";
+  std::string runner_ = "retort-fake-runner";
   std::vector<std::string> server_prefix_;
   std::unique_ptr<Process> server_;
 };

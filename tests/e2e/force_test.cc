@@ -37,7 +37,8 @@ std::string SweepFile(int round) {
                       "\ndatasets: {d: {path: d.safetensors}}\n"
                       "split: {kfold: 2}\nteachers: [{resnet1d: 8/4}]\n"
                       "students: [{resnet1d: [4/4, 8/4]}, {mlp: {width: 8, depth: 1}}]\n"
-                      "methods: [scratch, soft, dkd]\ntrain: {epochs: 12}\nseeds: [",
+                      "methods: [scratch, soft, dkd]\ntrain: {epochs: 12}\n"
+                      "checkpoint_every: 0.05s\nseeds: [",
                       seeds, "]\n");
 }
 

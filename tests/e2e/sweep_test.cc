@@ -130,6 +130,39 @@ TEST_F(SweepTest, AWorkerThatIsKilledGivesItsJobsBack) {
   EXPECT_EQ(again, 2) << "the two jobs that the first worker had";
 }
 
+// The epochs that are done are not done again, and their points stay.
+TEST_F(SweepTest, AnotherWorkerGoesOnFromTheCheckpointsOfOneThatIsKilled) {
+  auto first = cluster_.StartWorker("w1", 2, 100);
+  const std::string sweep =
+      Submit(SweepOf("{resnet1d: 4/4}", "s", 60) + "checkpoint_every: 0.1s\n");
+  const auto epochs = [&] {
+    const std::string sql = "SELECT step FROM metrics WHERE series = 'train.loss' AND step >= 20";
+    return cluster_.Json({"query", sql}).size();
+  };
+  ASSERT_TRUE(Eventually(absl::Seconds(30), [&] { return epochs() > 0; }));
+  first->Signal(SIGKILL);
+  auto second = cluster_.StartWorker("w2", 2, 1);
+  WaitForSuccess(sweep);
+  int again = 0;
+  for (const auto& row : cluster_.Json({"results", sweep})) {
+    const std::string job = row["job"];
+    EXPECT_EQ(cluster_
+                  .Json({"query",
+                         "SELECT step FROM metrics WHERE series = 'train.loss' AND "
+                         "job = '" +
+                             job + "'"})
+                  .size(),
+              60u);
+    if (row["attempt"] == 1) continue;
+    ++again;
+    const Outcome logs = cluster_.Cli({"job", "logs", job});
+    const size_t at = logs.out.rfind("goes on from epoch ");
+    ASSERT_NE(at, std::string::npos) << logs.out;
+    EXPECT_GE(std::atoi(logs.out.c_str() + at + 19), 10);
+  }
+  EXPECT_EQ(again, 2) << "the two jobs that the first worker had";
+}
+
 TEST_F(SweepTest, AWorkerThatIsAskedToGoHandsItsJobsBackAtOnce) {
   auto first = cluster_.StartWorker("w1", 2, 60000, {{"RETORT_DRAIN_TIMEOUT", "1s"}});
   const std::string sweep = Submit(SweepOf("{resnet1d: 4/4}", "s", 10));

@@ -8,6 +8,9 @@
 // and `s1`..`s3` if not. The teacher's weights must be a safetensors file, or the attempt fails
 // with ARTIFACT.
 //
+// Where the job says how often, it leaves checkpoints at the ends of epochs, and when it is
+// stopped; an attempt goes on from the one that it is given.
+//
 // An epoch takes RETORT_FAKE_EPOCH_MS milliseconds (20 if unset). `seed` chooses the behaviour:
 //   9001  dies by SIGSEGV in epoch 1, in every attempt
 //   9002  hangs in epoch 1 and ignores `stop`; leaves when descriptor 3 closes
@@ -280,6 +283,48 @@ int EmitEpoch(const v1::TrainingSpec& spec, int epoch, int epochs) {
   return 2;
 }
 
+// What an attempt leaves for the next: how many epochs are done.
+class Checkpoints {
+ public:
+  explicit Checkpoints(const v1::RunJob& job) : job_(job) {}
+
+  // Epochs that were done before; none if the file is of no use.
+  int Resume() const {
+    if (job_.checkpoint_path().empty()) return 0;
+    const auto file = Safetensors::ReadFile(job_.checkpoint_path());
+    const bool good = file.ok() && file->metadata().contains("epochs_done");
+    const int done = good ? std::atoi(file->metadata().at("epochs_done").c_str()) : 0;
+    std::printf("fake runner: goes on from epoch %d\n", done);
+    std::fflush(stdout);
+    return done;
+  }
+  void WriteIfDue(int epochs_done) {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - last_;
+    if (job_.checkpoint_every_s() > 0 && spent.count() >= job_.checkpoint_every_s()) {
+      Write(epochs_done);
+    }
+  }
+  void Write(int epochs_done) {
+    last_ = std::chrono::steady_clock::now();
+    v1::RunnerEvent event;
+    v1::RunnerCheckpoint* written = event.mutable_checkpoint();
+    written->set_path(job_.work_dir() + "/checkpoint-" + std::to_string(epochs_done));
+    written->set_epochs_done(epochs_done);
+    written->set_steps_done(epochs_done);
+    std::ofstream out(written->path(), std::ios::binary);
+    out << SerializeSafetensors({{"format", "retort.fake_checkpoint.v1"},
+                                 {"job", job_.job()},
+                                 {"epochs_done", std::to_string(epochs_done)}},
+                                {});
+    out.close();
+    if (out) Emit(event);
+  }
+
+ private:
+  const v1::RunJob& job_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
 // Without the handlers that sanitizers put there: they would turn the signal into an exit status.
 void DieBySegfault() {
   signal(SIGSEGV, SIG_DFL);
@@ -338,14 +383,17 @@ void Train(const v1::RunJob& job, Commands& commands) {
               job.attempt(), ModelLabel(spec.model(), kStudentDropout).c_str(),
               MethodLabel(spec.method()).c_str());
   std::fflush(stdout);
+  Checkpoints checkpoints(job);
+  const int resumed = checkpoints.Resume();
   v1::RunnerEvent started;
   started.mutable_started();
   Emit(started);
   const int epochs = std::max(1, spec.train().epochs());
   int64_t points = 0;
-  for (int epoch = 0; epoch < epochs; ++epoch) {
+  for (int epoch = resumed; epoch < epochs; ++epoch) {
     const auto command = commands.Next(EpochMs());
     if (command && command->has_stop()) {
+      checkpoints.Write(epoch);
       EmitFailure(v1::FAILURE_CAUSE_PREEMPTED, "stopped");
       return;
     }
@@ -358,6 +406,7 @@ void Train(const v1::RunJob& job, Commands& commands) {
     }
     points += EmitEpoch(spec, epoch, epochs);
     if (epoch == std::min(1, epochs - 1) && Misbehave(job, commands)) return;
+    checkpoints.WriteIfDue(epoch + 1);
   }
   v1::RunnerEvent event;
   *event.mutable_finished()->mutable_result() = Result(job, points);

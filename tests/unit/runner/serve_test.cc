@@ -83,7 +83,8 @@ class RunnerProcess {
     }
     v1::RunnerEvent event;
     if (end == std::string::npos) return event;
-    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(pending_.substr(0, end), &event).ok());
+    const std::string line = pending_.substr(0, end);
+    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(line, &event).ok()) << line;
     pending_.erase(0, end + 1);
     return event;
   }
@@ -174,6 +175,8 @@ TEST_F(ServeTest, StopsAnAttemptAndTakesTheNext) {
   EXPECT_TRUE(runner_.Next().has_started());
   EXPECT_TRUE(runner_.Next().has_progress());
   runner_.Send(R"({"stop":{}})");
+  const auto left = runner_.NextBesideProgress();
+  EXPECT_TRUE(std::filesystem::exists(left.checkpoint().path())) << left.ShortDebugString();
   const auto event = runner_.NextBesideProgress();
   EXPECT_EQ(event.failed().cause(), v1::FAILURE_CAUSE_PREEMPTED) << event.ShortDebugString();
   runner_.Send(Run(1));
