@@ -139,14 +139,14 @@ class TimeLimit {
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-// Seconds between checkpoints. The coordinator keeps what it was sent for some hours, so that no
-// job sends more than some 2 MiB a second: those of a network of 50 million parameters (weights and
-// two moments of Adam) come every five minutes.
+// Seconds between checkpoints. The coordinator keeps what it was sent for some hours, so that large
+// networks do not send more than some 2 MiB a second, however often they are asked to: those of 50
+// million parameters (weights and two moments of Adam) come every five minutes.
 double CheckpointEvery(const v1::RunJob& job, int64_t params) {
-  constexpr double kBytesPerParam = 12, kBytesPerSecond = 2 << 20;
-  if (job.checkpoint_every_s() <= 0) return 0;
-  return std::max(job.checkpoint_every_s(),
-                  static_cast<double>(params) * kBytesPerParam / kBytesPerSecond);
+  constexpr double kBytesPerParam = 12, kBytesPerSecond = 2 << 20, kSmall = 1;
+  const double least = static_cast<double>(params) * kBytesPerParam / kBytesPerSecond;
+  if (job.checkpoint_every_s() <= 0 || least < kSmall) return job.checkpoint_every_s();
+  return std::max(job.checkpoint_every_s(), least);
 }
 
 // The checkpoint that an attempt goes on from, and those that it leaves.
