@@ -5,66 +5,30 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "client/data/csv_file.h"
 #include "common/status.h"
 
 namespace retort {
 namespace {
 
-// Columns by name, as they stand in the file.
-struct Columns {
-  std::vector<std::string> names;
-  std::vector<std::vector<double>> values;
-};
-
-std::vector<absl::string_view> Cells(absl::string_view line) {
-  std::vector<absl::string_view> cells = absl::StrSplit(line, ',');
-  for (auto& cell : cells) {
-    cell = absl::StripAsciiWhitespace(cell);
-    if (cell.size() >= 2 && cell.front() == '"' && cell.back() == '"') {
-      cell = cell.substr(1, cell.size() - 2);
-    }
+// Every cell must hold a number: between samples that are missing nothing can be run.
+absl::StatusOr<NumberTable> ReadWholeTable(const std::string& text, const std::string& file) {
+  RETORT_ASSIGN_OR_RETURN(NumberTable table, ParseCsv(text, file));
+  if (table.names.front() == "1") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file, ": its first line holds numbers; it must name the columns, such as ", "time_s,ppg"));
   }
-  return cells;
-}
-
-absl::StatusOr<Columns> ReadColumns(const std::string& text, const std::string& file) {
-  Columns columns;
-  int number = 0;
-  for (const absl::string_view line : absl::StrSplit(absl::string_view(text), '\n')) {
-    ++number;
-    if (absl::StripAsciiWhitespace(line).empty()) continue;
-    const auto cells = Cells(line);
-    const std::string where = absl::StrCat(file, ":", number, ": ");
-    if (columns.names.empty()) {
-      for (const auto cell : cells) columns.names.emplace_back(cell);
-      columns.values.resize(cells.size());
-      double unused = 0;
-      for (const auto& name : columns.names) {
-        if (!name.empty() && !absl::SimpleAtod(name, &unused)) continue;
-        return absl::InvalidArgumentError(
-            absl::StrCat(where, "'", name.substr(0, 40),
-                         "'; the first line must name the columns, such as ", "time_s,ppg"));
-      }
-      continue;
-    }
-    if (cells.size() != columns.names.size()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          where, cells.size(), " values; the first line names ", columns.names.size(), " columns"));
-    }
-    for (size_t c = 0; c < cells.size(); ++c) {
-      double value = 0;
-      if (!absl::SimpleAtod(cells[c], &value) || !std::isfinite(value)) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            where, columns.names[c], ": '", cells[c].substr(0, 40), "'; must be a finite number"));
-      }
-      columns.values[c].push_back(value);
-    }
+  for (size_t c = 0; c < table.columns.size(); ++c) {
+    const std::vector<double>& values = table.columns[c];
+    const auto bad = std::find_if(values.begin(), values.end(),
+                                  [](double value) { return !std::isfinite(value); });
+    if (bad == values.end()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(file, ": ", table.names[c], ": row ",
+                                                   bad - values.begin() + 1, " is ", *bad,
+                                                   "; must be a finite number"));
   }
-  return columns;
+  return table;
 }
 
 // Rows per second of evenly spaced times.
@@ -91,20 +55,20 @@ absl::StatusOr<int> RateOf(const std::vector<double>& time_s, const std::string&
 
 absl::StatusOr<Dataset> ReadSignalCsv(const std::string& text, const std::string& file,
                                       double rate_hz, const PrepareOptions& options) {
-  RETORT_ASSIGN_OR_RETURN(Columns columns, ReadColumns(text, file));
+  RETORT_ASSIGN_OR_RETURN(NumberTable table, ReadWholeTable(text, file));
   Recording recording;
   recording.name = file;
   recording.subject = "unknown";
-  const auto time = std::find(columns.names.begin(), columns.names.end(), "time_s");
-  if (time != columns.names.end()) {
+  const auto time = std::find(table.names.begin(), table.names.end(), "time_s");
+  if (time != table.names.end()) {
     if (rate_hz > 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("--rate: ", rate_hz, "; ", file, " has a column time_s; leave it out"));
     }
-    const auto at = time - columns.names.begin();
-    RETORT_ASSIGN_OR_RETURN(recording.rate_hz, RateOf(columns.values[at], file));
-    columns.names.erase(time);
-    columns.values.erase(columns.values.begin() + at);
+    const auto at = time - table.names.begin();
+    RETORT_ASSIGN_OR_RETURN(recording.rate_hz, RateOf(table.columns[at], file));
+    table.names.erase(time);
+    table.columns.erase(table.columns.begin() + at);
   } else if (!(rate_hz >= 1) || rate_hz != std::floor(rate_hz) || rate_hz > 1e6) {
     return absl::InvalidArgumentError(
         absl::StrCat("--rate: ", rate_hz > 0 ? absl::StrCat(rate_hz) : "missing", "; ", file,
@@ -112,21 +76,21 @@ absl::StatusOr<Dataset> ReadSignalCsv(const std::string& text, const std::string
   } else {
     recording.rate_hz = static_cast<int>(rate_hz);
   }
-  if (columns.names.empty()) {
+  if (table.names.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(file, ": no PPG channel; must have a column beside time_s"));
   }
-  const auto samples = static_cast<int64_t>(columns.values[0].size());
+  const auto samples = static_cast<int64_t>(table.columns[0].size());
   const int64_t windows = WindowsIn(samples, recording.rate_hz);
   if (windows < 1) {
     return absl::InvalidArgumentError(absl::StrCat(file, ": ", samples, " rows at ",
                                                    recording.rate_hz, " Hz; must be at least ",
                                                    kWindowS, " s"));
   }
-  recording.channels = std::move(columns.values);
+  recording.channels = std::move(table.columns);
   // Datasets have references; here they stand for nothing and are not shown.
   recording.bpm.assign(static_cast<size_t>(windows), 60);
-  auto dataset = PrepareRecordings({recording}, columns.names, options);
+  auto dataset = PrepareRecordings({recording}, table.names, options);
   return dataset.ok() ? std::move(dataset) : Annotate(dataset.status(), file);
 }
 

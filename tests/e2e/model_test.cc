@@ -86,10 +86,14 @@ TEST_F(ModelTest, PredictsFromCsvAndRefusesWhatIsWrong) {
 
   cluster_.Write("gap.csv", "time_s,ppg\n0,1\n1,2\n2,3\n9,1\n10,1\n");
   cluster_.Write("word.csv", "ppg\n0\nx\n");
+  cluster_.Write("empty.csv", "time_s,ppg\n0,1\n1,\n");
+  cluster_.Write("bare.csv", "0,1\n1,2\n");
   cluster_.Write("bad.safetensors", "nothing");
   const std::vector<std::pair<Outcome, std::string>> wrong = {
       {Predict("w.safetensors", "gap.csv"), "time_s"},
-      {Predict("w.safetensors", "word.csv", {"--rate", "64"}), "word.csv:3: ppg: 'x'"},
+      {Predict("w.safetensors", "word.csv", {"--rate", "64"}), "word.csv, line 3, column ppg: 'x'"},
+      {Predict("w.safetensors", "empty.csv"), "empty.csv: ppg: row 2 is nan"},
+      {Predict("w.safetensors", "bare.csv"), "bare.csv: its first line holds numbers"},
       {Predict("w.safetensors", "none.csv"), "none.csv"},
       {Predict("bad.safetensors", "ppg.csv"), "bad.safetensors"},
       {Predict("d.safetensors", "ppg.csv"), "'format' is 'retort.dataset.v1'"},
