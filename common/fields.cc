@@ -79,7 +79,11 @@ absl::Status SetScalar(Message& message, const FieldDescriptor& field, std::stri
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32: {
       int32_t number = 0;
-      if (!absl::SimpleAtoi(text, &number)) return WantedInstead(value, "a whole number");
+      const std::string& zero = field.options().GetExtension(v1::rule).word_for_zero();
+      const bool is_word = !zero.empty() && value == zero;
+      if (!is_word && (!absl::SimpleAtoi(text, &number) || (number == 0 && !zero.empty()))) {
+        return WantedInstead(value, zero.empty() ? "a whole number" : "a whole number or " + zero);
+      }
       reflection.SetInt32(&message, &field, number);
       return absl::OkStatus();
     }
@@ -139,14 +143,15 @@ absl::Status CheckRule(double value, const v1::FieldRule& rule, std::string_view
   const bool good = std::isfinite(value) && (!rule.has_min() || value >= rule.min()) &&
                     (!rule.has_max() || value <= rule.max()) &&
                     (!rule.has_above() || value > rule.above());
-  if (good) return absl::OkStatus();
+  if (good || (value == 0 && !rule.word_for_zero().empty())) return absl::OkStatus();
   std::vector<std::string> bounds;
   if (rule.has_above()) bounds.push_back("above " + ShortNumber(rule.above()));
   if (rule.has_min()) bounds.push_back("at least " + ShortNumber(rule.min()));
   if (rule.has_max()) bounds.push_back("at most " + ShortNumber(rule.max()));
   if (bounds.empty()) bounds.push_back("finite");
-  return absl::InvalidArgumentError(absl::StrCat(Absl(path), ": ", ShortNumber(value), "; must be ",
-                                                 absl::StrJoin(bounds, " and ")));
+  return absl::InvalidArgumentError(absl::StrCat(
+      Absl(path), ": ", ShortNumber(value), "; must be ", absl::StrJoin(bounds, " and "),
+      rule.word_for_zero().empty() ? "" : ", or " + rule.word_for_zero()));
 }
 
 // Insertions, deletions, replacements and swaps of neighbours (the commonest slip of the hand).

@@ -10,6 +10,7 @@
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
 #include "common/spec/split.h"
+#include "common/spec/train.h"
 
 namespace retort {
 namespace {
@@ -261,6 +262,37 @@ absl::Status NeedsValidation(const SweepReader& reader, const std::string& path)
                      "set split.validation to at least 1");
 }
 
+// Training fields that speak of each other, in every combination of their values. Where an override
+// or a zip decides which values meet, the coordinator judges each job.
+absl::Status CheckTraining(const SweepReader& reader, const v1::SweepSpec& spec) {
+  if (!spec.overrides().empty()) return absl::OkStatus();
+  std::vector<v1::TrainSpec> combinations = {spec.train()};
+  for (const v1::TrainAxis& axis : spec.train_axes()) {
+    const bool speaks =
+        SweepReader::IsOneOf(axis.field(), {"patience", "keep", "schedule", "microbatch", "batch"});
+    if (!speaks) continue;
+    if (IsZipped(spec, "train." + axis.field())) return absl::OkStatus();
+    std::vector<v1::TrainSpec> longer;
+    for (const v1::TrainSpec& before : combinations) {
+      for (const v1::TrainSpec& value : axis.values()) {
+        longer.push_back(before);
+        longer.back().MergeFrom(value);
+      }
+    }
+    constexpr size_t kMostCombinations = 10000;
+    if (longer.size() > kMostCombinations) return absl::OkStatus();
+    combinations = std::move(longer);
+  }
+  for (const v1::TrainSpec& train : combinations) {
+    const auto agrees = CheckTrain(train);
+    if (agrees.ok()) continue;
+    const size_t colon = agrees.error().find(": ");
+    return reader.Fail("train." + agrees.error().substr(0, colon),
+                       agrees.error().substr(colon + 2));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckNetworks(const SweepReader& reader, const SweepDraft& draft, int samples) {
   const auto check = [&](const v1::ModelSpec& model, const std::string& path) {
     const auto cost = CostOf(model, samples);
@@ -356,6 +388,7 @@ absl::Status CheckReferences(const SweepReader& reader, SweepDraft& draft) {
     RETORT_RETURN_IF_ERROR(
         CheckMatch(reader, spec, SweepReader::At("overrides", i), spec.overrides(i).match()));
   }
+  RETORT_RETURN_IF_ERROR(CheckTraining(reader, spec));
   const std::string chooser = ChoosesOnValidation(spec);
   if (!chooser.empty() && spec.split().has_validation() && spec.split().validation() == 0) {
     return NeedsValidation(reader, chooser);

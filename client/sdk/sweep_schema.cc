@@ -69,6 +69,9 @@ Json ScalarSchema(const FieldDescriptor& field) {
   if (!rule.default_value().empty()) {
     schema["description"] = "when left out: " + rule.default_value();
   }
+  if (!rule.word_for_zero().empty()) {
+    return {{"anyOf", {{{"const", rule.word_for_zero()}}, schema}}};
+  }
   return schema;
 }
 

@@ -5,6 +5,7 @@
 #include "common/spec/heart_rate.h"
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
+#include "common/spec/train.h"
 
 namespace retort {
 namespace {
@@ -61,7 +62,7 @@ Expected<int64_t> TrainingMemoryBytes(const v1::TrainingSpec& spec, const Traini
   double params = static_cast<double>(cost->params());
   double largest_layers = static_cast<double>(cost->peak_activation_bytes());
   double bytes = kRunnerBytes + data.dataset_bytes + 2 * data.largest_dataset;
-  bytes += kFloatBytes * spec.train().batch() * KeptForBackward(spec.model(), data.samples);
+  bytes += kFloatBytes * WindowsAtOnce(spec.train()) * KeptForBackward(spec.model(), data.samples);
   if (HasGaussianTarget(spec.method())) bytes += kFloatBytes * data.train_windows * kClasses;
   if (NeedsTeacher(spec.method()) && spec.has_teacher_model()) {
     const auto teacher = CostOf(spec.teacher_model(), data.samples);

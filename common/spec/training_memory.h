@@ -28,6 +28,9 @@ struct TrainingData {
 //   channels x outputs     the teacher's logits and features: parts, whole, file windows x classes
 //   Gaussian targets
 //
+// The batch is a micro-batch where the spec names one. Of `auto` the whole batch counts: a slot
+// that holds it is tried first. Activations in bfloat16 count as floats: more than they take.
+//
 // Held against the peak RSS of runners with LibTorch 1.13 on a CPU (one thread, 1.8 MiB of data;
 // MiB estimated / seen): 4/4 283 / 191, 32/8 418 / 325, 32/8 with batches of 512 647 / 479, 64/8
 // 591 / 539, 128/8 959 / 789, 4/4 by `soft` from 32/8 368 / 272. Error: as CostOf.

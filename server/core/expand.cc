@@ -15,6 +15,7 @@
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
 #include "common/spec/split.h"
+#include "common/spec/train.h"
 #include "common/spec/training_memory.h"
 #include "common/status.h"
 #include "common/training_id.h"
@@ -288,6 +289,7 @@ v1::TrainSpec Expander::TrainOf(const Choice& choice, const Parts& parts, const 
     const int64_t params = network.cost.params();
     train.set_peak_lr(params < 20'000 ? 1e-2 : params < 250'000 ? 5e-3 : 2e-3);
   }
+  ClearNeutral(train);
   return train;
 }
 
@@ -323,7 +325,10 @@ NewJob Expander::JobOf(const v1::TrainingSpec& spec, const Choice& choice, const
   return job;
 }
 
-absl::Status CheckKeep(const v1::TrainingSpec& spec) {
+absl::Status CheckTraining(const v1::TrainingSpec& spec) {
+  if (const auto agrees = CheckTrain(spec.train()); !agrees.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("train.", agrees.error()));
+  }
   if (spec.train().keep() != v1::KEEP_BEST || spec.split().validation() > 0) {
     return absl::OkStatus();
   }
@@ -343,7 +348,7 @@ absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
   spec.mutable_method()->mutable_scratch();
   FillDefaults(*spec.mutable_method());
   *spec.mutable_train() = TrainOf(choice, parts, teacher);
-  RETORT_RETURN_IF_ERROR(CheckKeep(spec));
+  RETORT_RETURN_IF_ERROR(CheckTraining(spec));
   NewJob job = JobOf(spec, choice, fold, teacher);
   job.id = TrainingId(spec);
   job.kind = JobKind::kTeacher;
@@ -410,7 +415,7 @@ absl::StatusOr<const Expander::Common*> Expander::CommonOf(const Choice& choice,
   spec.clear_seed();
   *spec.mutable_method() = parts.method->spec;
   *spec.mutable_train() = TrainOf(choice, parts, *parts.student);
-  RETORT_RETURN_IF_ERROR(CheckKeep(spec));
+  RETORT_RETURN_IF_ERROR(CheckTraining(spec));
   const bool given = parts.teacher != nullptr && parts.teacher->given != nullptr;
   if (parts.teacher != nullptr) *spec.mutable_teacher_model() = parts.teacher->model;
   v1::TrainingSpec needs = spec;  // of memory

@@ -3,11 +3,14 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
 
 #include "common/spec/given_teacher.h"
 #include "common/spec/labels.h"
+#include "common/spec/train.h"
 #include "common/spec/trainer_version.h"
 #include "retort/v1/options.pb.h"
 
@@ -21,8 +24,12 @@ Error Wrong(const std::string& field, const std::string& why) {
   return Error{"spec." + field + ": " + why};
 }
 
+// Unset means something of its own there, or what was done before the field came.
 bool MayBeUnset(const FieldDescriptor& field) {
-  return field.full_name() == "retort.v1.DkdMethod.ce_weight";
+  constexpr const char* kFields[] = {
+      "retort.v1.DkdMethod.ce_weight", "retort.v1.TrainSpec.patience",
+      "retort.v1.TrainSpec.microbatch", "retort.v1.TrainSpec.precision"};
+  return std::find(std::begin(kFields), std::end(kFields), field.full_name()) != std::end(kFields);
 }
 
 // The value of a number or enum as a double.
@@ -51,6 +58,7 @@ Expected<bool> CheckValue(const Message& message, const FieldDescriptor& field,
     return Wrong(path, ShortNumber(value) + "; must be a value of " + field.enum_type()->name());
   }
   const v1::FieldRule& rule = field.options().GetExtension(v1::rule);
+  if (value == 0 && !rule.word_for_zero().empty()) return true;
   // Written so that NaN fails.
   if (rule.has_min() && !(value >= rule.min())) {
     return Wrong(path, ShortNumber(value) + "; must be at least " + ShortNumber(rule.min()));
@@ -131,6 +139,9 @@ Expected<bool> CheckSpec(const v1::TrainingSpec& spec) {
   if (auto checked = CheckModel(spec.model(), "model"); !checked.ok()) return checked;
   if (auto checked = CheckFields(spec.method(), "method"); !checked.ok()) return checked;
   if (auto checked = CheckFields(spec.train(), "train"); !checked.ok()) return checked;
+  if (auto agrees = CheckTrain(spec.train()); !agrees.ok()) {
+    return Error{"spec.train." + agrees.error()};
+  }
   return CheckTeacher(spec);
 }
 

@@ -40,6 +40,22 @@ TEST(SetField, SaysWhatTypeIsExpected) {
             std::string::npos);
 }
 
+// 0 is spelled by its word alone.
+TEST(SetField, AWordMayStandForZero) {
+  v1::TrainSpec train;
+  EXPECT_TRUE(SetField(train, "microbatch", "32").ok());
+  EXPECT_EQ(train.microbatch(), 32);
+  EXPECT_TRUE(SetField(train, "microbatch", "auto").ok());
+  EXPECT_TRUE(train.has_microbatch());
+  EXPECT_EQ(train.microbatch(), 0);
+  EXPECT_TRUE(CheckRules(train, "train").ok());
+  EXPECT_EQ(MessageOf(SetField(train, "microbatch", "0")), "'0'; expected a whole number or auto");
+  EXPECT_EQ(MessageOf(SetField(train, "epochs", "auto")), "'auto'; expected a whole number");
+  train.set_microbatch(1);
+  EXPECT_EQ(MessageOf(CheckRules(train, "train")),
+            "train.microbatch: 1; must be at least 2 and at most 1e+06, or auto");
+}
+
 TEST(CheckRules, NamesPathValueAndBounds) {
   v1::SweepSpec sweep;
   sweep.mutable_train()->set_epochs(-3);

@@ -86,6 +86,10 @@ TEST(TrainingId, EveryFieldCounts) {
   EXPECT_TRUE(differs([](auto& s) { s.set_fold(3); }));
   EXPECT_TRUE(differs([](auto& s) { s.mutable_train()->set_epochs(21); }));
   EXPECT_TRUE(differs([](auto& s) { s.mutable_train()->set_peak_lr(0.011); }));
+  EXPECT_TRUE(differs([](auto& s) { s.mutable_train()->set_patience(5); }));
+  EXPECT_TRUE(differs([](auto& s) { s.mutable_train()->set_microbatch(0); }));
+  EXPECT_TRUE(differs([](auto& s) { s.mutable_train()->set_microbatch(32); }));
+  EXPECT_TRUE(differs([](auto& s) { s.mutable_train()->set_precision(v1::PRECISION_BF16); }));
   EXPECT_TRUE(differs([](auto& s) { s.mutable_method()->mutable_scratch()->set_sigma(0); }));
   EXPECT_TRUE(differs([](auto& s) { s.mutable_method()->mutable_scratch()->clear_sigma(); }));
   EXPECT_TRUE(differs([](auto& s) { s.mutable_method()->mutable_hard(); }));

@@ -217,6 +217,61 @@ TEST(ExpandTest, DefaultsAreWrittenOut) {
   EXPECT_GT(jobs->front().expected_cost, jobs->back().expected_cost);
 }
 
+// A field that says what an unset one means names the same job.
+TEST(ExpandTest, NeutralTrainingValuesLeaveNoTrace) {
+  auto sweep = Small();
+  const auto plain = Expand(sweep);
+  ASSERT_TRUE(plain.ok());
+  const auto ids = [&] {
+    std::set<JobId> out;
+    const auto jobs = Expand(sweep);
+    EXPECT_TRUE(jobs.ok()) << jobs.status();
+    for (const NewJob& job : *jobs) out.insert(job.id);
+    return out;
+  };
+  const std::set<JobId> before = ids();
+  auto& train = *sweep.mutable_train();
+  train.set_patience(0);
+  train.set_microbatch(128);  // the default batch
+  train.set_precision(v1::PRECISION_FP32);
+  EXPECT_EQ(ids(), before);
+  const auto none_of_before = [&] {
+    for (const JobId& id : ids()) {
+      if (before.contains(id)) return false;
+    }
+    return true;
+  };
+  train.set_precision(v1::PRECISION_BF16);
+  EXPECT_TRUE(none_of_before());
+  train.clear_precision();
+  train.set_microbatch(0);  // auto
+  EXPECT_TRUE(none_of_before());
+  train.set_microbatch(32);
+  EXPECT_TRUE(none_of_before());
+  EXPECT_LT(Expand(sweep)->front().memory_bytes, plain->front().memory_bytes);
+  train.clear_microbatch();
+  train.set_patience(3);
+  train.set_keep(v1::KEEP_BEST);
+  train.set_schedule(v1::SCHEDULE_CONSTANT);
+  EXPECT_TRUE(none_of_before());
+}
+
+TEST(ExpandTest, NewTrainingFieldsAreAxes) {
+  auto sweep = Small();
+  sweep.clear_teachers();
+  sweep.mutable_methods()->DeleteSubrange(1, 1);
+  for (const int microbatch : {0, 32, 128}) {
+    if (microbatch == 0) sweep.add_train_axes()->set_field("microbatch");
+    sweep.mutable_train_axes(0)->add_values()->set_microbatch(microbatch);
+  }
+  sweep.add_train_axes()->set_field("precision");
+  sweep.mutable_train_axes(1)->add_values()->set_precision(v1::PRECISION_FP32);
+  sweep.mutable_train_axes(1)->add_values()->set_precision(v1::PRECISION_BF16);
+  const auto jobs = Expand(sweep);
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  EXPECT_EQ(jobs->size(), 4u * 3 * 2);
+}
+
 TEST(ExpandTest, TwoSweepsShareTeachersAndEqualJobsCollapse) {
   auto one = Small(), two = Small();
   two.mutable_students(0)->mutable_resnet1d()->set_base(8);
@@ -263,6 +318,22 @@ TEST(ExpandTest, ErrorsNameFieldValueAndWhatWouldBeRight) {
   sweep.mutable_split()->set_validation(0);
   sweep.mutable_train()->set_keep(v1::KEEP_BEST);
   EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.keep: best needs validation subjects"));
+  sweep = Small();
+  sweep.mutable_train()->set_patience(4);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.patience: 4; needs keep: best"));
+  sweep.mutable_train()->set_keep(v1::KEEP_BEST);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.patience: 4; needs schedule: constant"));
+  sweep.mutable_train()->set_schedule(v1::SCHEDULE_COSINE);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.patience: 4; needs schedule: constant"));
+  sweep.mutable_train()->set_schedule(v1::SCHEDULE_CONSTANT);
+  EXPECT_TRUE(Expand(sweep).ok());
+  sweep.mutable_split()->set_validation(0);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.keep: best needs validation subjects"));
+  sweep = Small();
+  sweep.mutable_train()->set_microbatch(129);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.microbatch: 129; must be at most the batch (128)"));
+  sweep.mutable_train()->set_microbatch(1);
+  EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.microbatch: 1; must be at least 2"));
   sweep = Small();
   sweep.clear_students();
   EXPECT_THAT(ErrorOf(sweep), HasSubstr("students: must have at least one"));

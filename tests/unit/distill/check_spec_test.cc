@@ -19,6 +19,9 @@ TEST(CheckSpecTest, AcceptsACompleteJob) {
   spec.set_teacher_job("t");
   *spec.mutable_teacher_model() = ResNet(8, 4);
   EXPECT_TRUE(CheckSpec(spec).ok());
+  spec.mutable_train()->set_microbatch(0);  // auto
+  spec.mutable_train()->set_precision(v1::PRECISION_BF16);
+  EXPECT_TRUE(CheckSpec(spec).ok());
 }
 
 TEST(CheckSpecTest, NamesTheFieldThatItRefuses) {
@@ -45,6 +48,21 @@ TEST(CheckSpecTest, NamesTheFieldThatItRefuses) {
        "spec.train.optimizer: 0; must be a value of Optimizer"},
       {[](auto& s) { s.mutable_train()->set_keep(static_cast<v1::Keep>(9)); },
        "spec.train.keep: 9; must be a value of Keep"},
+      {[](auto& s) { s.mutable_train()->set_patience(-1); },
+       "spec.train.patience: -1; must be at least 0"},
+      {[](auto& s) { s.mutable_train()->set_patience(2); },
+       "spec.train.patience: 2; needs keep: best"},
+      {[](auto& s) {
+         s.mutable_train()->set_patience(2);
+         s.mutable_train()->set_keep(v1::KEEP_BEST);
+       },
+       "spec.train.patience: 2; needs schedule: constant"},
+      {[](auto& s) { s.mutable_train()->set_microbatch(1); },
+       "spec.train.microbatch: 1; must be at least 2"},
+      {[](auto& s) { s.mutable_train()->set_microbatch(33); },
+       "spec.train.microbatch: 33; must be at most the batch (32)"},
+      {[](auto& s) { s.mutable_train()->set_precision(static_cast<v1::Precision>(7)); },
+       "spec.train.precision: 7; must be a value of Precision"},
       {[](auto& s) { s.set_teacher_job("t"); }, "learns from no teacher"},
       {[](auto& s) { *s.mutable_method() = Soft(2); }, "spec.teacher_job: empty"},
       {[](auto& s) {

@@ -244,6 +244,39 @@ TEST_F(SweepFileTest, RefusesEveryMistakeWithOneMessageThatSaysWhereWhatAndWhatW
        With("epochs: 20", "optimizer: adamm"),
        "s.yaml:7:20: train.optimizer: 'adamm'",
        {"'adam'"}},
+      {"patience of the last epoch",
+       With("epochs: 20", "patience: 3, schedule: constant"),
+       "s.yaml:7:19: train.patience: 3",
+       {"needs keep: best"}},
+      {"patience under a planned schedule",
+       With("epochs: 20", "patience: 3, keep: best, schedule: [constant, cosine]"),
+       "s.yaml:7:19: train.patience: 3",
+       {"needs schedule: constant"}},
+      {"patience without validation",
+       absl::StrReplaceAll(With("kfold: 4", "kfold: 4, validation: 0"),
+                           {{"epochs: 20", "keep: best, patience: 3, schedule: constant"}}),
+       "s.yaml:7:15: train.keep:",
+       {"validation"}},
+      {"negative patience",
+       With("epochs: 20", "patience: -1"),
+       "s.yaml:7:19: train.patience: -1",
+       {"at least 0"}},
+      {"microbatch of one",
+       With("epochs: 20", "microbatch: [auto, 1]"),
+       "s.yaml:7:28: train.microbatch[1]: 1",
+       {"at least 2", "or auto"}},
+      {"microbatch in another word",
+       With("epochs: 20", "microbatch: automatic"),
+       "s.yaml:7:21: train.microbatch: 'automatic'",
+       {"a whole number or auto"}},
+      {"microbatch above the batch",
+       With("epochs: 20", "batch: [64, 16], microbatch: 32"),
+       "s.yaml:7:38: train.microbatch: 32",
+       {"at most the batch (16)"}},
+      {"unknown precision",
+       With("epochs: 20", "precision: fp16"),
+       "s.yaml:7:20: train.precision: 'fp16'",
+       {"fp32, bf16"}},
       {"unknown method",
        With("scratch, {", "scrach, {"),
        "s.yaml:6:11: methods[0]: 'scrach'",
@@ -452,6 +485,19 @@ TEST_F(SweepFileTest, AMissingSweepFileIsNamed) {
   const auto sweep = ReadSweepFile(folder_ + "/none.yaml");
   EXPECT_EQ(sweep.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(MessageOf(sweep.status()), HasSubstr("none.yaml"));
+}
+
+TEST_F(SweepFileTest, ReadsPatienceMicrobatchAndPrecision) {
+  const auto sweep = Parse(With("epochs: 20",
+                                "patience: 3, keep: best, schedule: constant, "
+                                "microbatch: [auto, 32], precision: bf16"));
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  EXPECT_EQ(sweep->spec.train().patience(), 3);
+  EXPECT_EQ(sweep->spec.train().precision(), v1::PRECISION_BF16);
+  ASSERT_EQ(sweep->spec.train_axes_size(), 1);
+  EXPECT_TRUE(sweep->spec.train_axes(0).values(0).has_microbatch());
+  EXPECT_EQ(sweep->spec.train_axes(0).values(0).microbatch(), 0);
+  EXPECT_EQ(sweep->spec.train_axes(0).values(1).microbatch(), 32);
 }
 
 TEST_F(SweepFileTest, AxesInAZipGroupMayRepeatValues) {
