@@ -23,6 +23,7 @@
 #include "worker/distill/given.h"
 #include "worker/distill/latency.h"
 #include "worker/distill/machine.h"
+#include "worker/distill/out_of_memory.h"
 #include "worker/distill/teacher.h"
 #include "worker/distill/trainer.h"
 #include "worker/distill/weights.h"
@@ -219,13 +220,6 @@ void EvaluateAll(const Inputs& inputs, Network& network, const std::function<voi
   }
 }
 
-// LibTorch of 1.13 reports host memory as a plain c10::Error.
-bool SpeaksOfMemory(const std::string& message) {
-  return message.find("not enough memory") != std::string::npos ||
-         message.find("can't allocate memory") != std::string::npos ||
-         message.find("out of memory") != std::string::npos;
-}
-
 v1::Failure MakeFailure(v1::FailureCause cause, const std::string& message) {
   v1::Failure failure;
   failure.set_cause(cause);
@@ -331,9 +325,13 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
   const OutputsPtr teacher = OutputsOf(job, inputs, pause);
   hooks.log(Describe(spec, inputs.windows, result.cost().params()));
   hooks.on_started();
-  const auto report = [&](int done, const std::vector<v1::MetricPoint>& points) {
+  const auto report = [&](int done, int epochs, const std::vector<v1::MetricPoint>& points) {
     result.set_metric_points(result.metric_points() + static_cast<int64_t>(points.size()));
-    Report(hooks, spec.train().epochs(), done, points);
+    Report(hooks, epochs, done, points);
+    if (done == epochs && epochs < spec.train().epochs()) {
+      hooks.log("ends after epoch " + std::to_string(done) + ": no smaller validation error for " +
+                std::to_string(spec.train().patience()) + " epochs");
+    }
   };
   const TrainedNetwork trained =
       Train({spec, *inputs.dataset, inputs.windows, teacher.get(), checkpoints.resume()},
@@ -343,7 +341,8 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
              .on_epoch = report,
              .on_checkpoint = [&](const Checkpoint& at) { checkpoints.Write(at); },
              .checkpoint_every_s = CheckpointEvery(job, result.cost().params()),
-             .check_time = [&] { limit.Check(); }});
+             .check_time = [&] { limit.Check(); },
+             .log = hooks.log});
   const auto pause_trained = [&] {
     if (hooks.stop) checkpoints.Write(trained.end);
     pause();
@@ -354,7 +353,8 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
               {job.cache_dir(), hooks.lock_folder}, hooks.stop, *result.mutable_cost());
   LeaveIfStopped(hooks);
 
-  result.set_epochs(spec.train().epochs());
+  result.set_epochs(trained.epochs);
+  result.set_microbatch(static_cast<int32_t>(trained.microbatch));
   result.set_kept_epoch(trained.kept_epoch);
   result.set_train_s(trained.train_s);
   result.set_samples_per_s(trained.samples_per_s);
@@ -385,10 +385,10 @@ std::variant<v1::RunnerFinished, v1::Failure> AttemptRunner::Run(const v1::RunJo
     return out_of_memory("the host's memory is not enough");
   } catch (const c10::Error& error) {
     const std::string message = error.what_without_backtrace();
-    if (SpeaksOfMemory(message)) return out_of_memory(message);
+    if (IsOutOfMemory(error)) return out_of_memory(message);
     return MakeFailure(v1::FAILURE_CAUSE_CRASHED, "LibTorch: " + message);
   } catch (const std::exception& error) {
-    if (SpeaksOfMemory(error.what())) return out_of_memory(error.what());
+    if (IsOutOfMemory(error)) return out_of_memory(error.what());
     return MakeFailure(v1::FAILURE_CAUSE_CRASHED, error.what());
   }
 }

@@ -13,6 +13,7 @@ namespace retort::distill {
 namespace {
 
 constexpr char kFormat[] = "retort.checkpoint.v1";
+constexpr char kMicrobatch[] = "microbatch";
 
 // The members of a checkpoint, so that what is written is what is read.
 template <typename C, typename F>
@@ -99,6 +100,7 @@ std::string SerializeCheckpoint(const Checkpoint& checkpoint) {
                                                  {"mixed", checkpoint.mixed ? "true" : "false"}};
   ForEachNumber(checkpoint,
                 [&](const char* name, const auto& value) { metadata[name] = TextOf(value); });
+  if (checkpoint.microbatch != 0) metadata[kMicrobatch] = TextOf(checkpoint.microbatch);
   std::vector<TensorToWrite> tensors;
   std::vector<torch::Tensor> held;
   ForEachList(checkpoint, [&](const std::string& prefix, const NamedTensorList& list) {
@@ -133,6 +135,7 @@ Expected<Checkpoint> ParseCheckpoint(std::string bytes, const std::string& what,
   out.job = job;
   out.fingerprint = text("fingerprint");
   out.mixed = text("mixed") == "true";
+  out.microbatch = FromText<int64_t>(text(kMicrobatch)).value_or(0);
   std::string wrong = ReadNumbers(metadata, out);
   if (wrong.empty()) wrong = ReadTensors(*file, out);
   if (!wrong.empty()) return Error{what + ": " + wrong};

@@ -39,6 +39,7 @@ struct Checkpoint {
   double best_mae = 0;  // of the kept epoch's validation
   int64_t optimizer_steps = 0;
   double learning_rate = 0;  // of the latest step
+  int64_t microbatch = 0;    // as JobResult; a file of 0 leaves it out
 
   NamedTensorList network;
   NamedTensorList projector;

@@ -7,10 +7,13 @@
 #include <optional>
 #include <utility>
 
+#include "worker/distill/autocast.h"
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/losses.h"
+#include "worker/distill/microbatch.h"
 #include "worker/distill/optimization.h"
+#include "worker/distill/out_of_memory.h"
 #include "worker/distill/targets.h"
 #include "worker/distill/weights.h"
 
@@ -50,15 +53,37 @@ Student MakeStudent(const TrainingInputs& in) {
   return student;
 }
 
-// Means of a loss and its parts over an epoch, kept as tensors so that a step waits for nothing.
-class EpochMeans {
+// What a step changes before the optimiser changes the weights.
+struct ForwardState {
+  NamedTensorList buffers;  // of the batch norms
+  uint64_t dropout = 0;
+};
+
+ForwardState Remember(const Network& network) {
+  ForwardState state{{}, network.dropout_state()};
+  for (const auto& item : network.named_buffers()) {
+    state.buffers.emplace_back(item.key(), item.value().clone());
+  }
+  return state;
+}
+
+void GoBack(Network& network, const ForwardState& state) {
+  NamedTensorList buffers;
+  for (const auto& item : network.named_buffers()) buffers.emplace_back(item.key(), item.value());
+  ValueOrFail(CopyInto(state.buffers, buffers), v1::FAILURE_CAUSE_CRASHED);
+  network.SeedDropout(state.dropout);
+}
+
+// Means of a loss and its parts, kept as tensors so that a step waits for nothing.
+class Means {
  public:
   void Add(const Loss& loss, int64_t items) {
-    for (const auto& [name, value] : loss.Parts()) {
-      const auto [sum, fresh] = sums_.try_emplace(name, value.detach() * items);
-      if (!fresh) sum->second += value.detach() * items;
-    }
+    for (const auto& [name, value] : loss.Parts()) AddSum(name, value.detach() * items);
     items_ += items;
+  }
+  void Add(const Means& others) {
+    for (const auto& [name, sum] : others.sums_) AddSum(name, sum);
+    items_ += others.items_;
   }
   // The sums so far, and of how many items.
   NamedTensorList Sums() const { return {sums_.begin(), sums_.end()}; }
@@ -76,6 +101,11 @@ class EpochMeans {
   }
 
  private:
+  void AddSum(const std::string& name, const Tensor& more) {
+    const auto [sum, fresh] = sums_.try_emplace(name, more);
+    if (!fresh) sum->second += more;
+  }
+
   std::map<std::string, Tensor> sums_;
   int64_t items_ = 0;
 };
@@ -104,6 +134,7 @@ class Keeper {
     network.eval();
     return epoch_;
   }
+  int epoch() const { return epoch_; }
   void SaveTo(Checkpoint& checkpoint) const {
     checkpoint.kept_epoch = epoch_;
     checkpoint.best_mae = best_mae_;
@@ -193,25 +224,33 @@ class Training {
         student_(MakeStudent(in)),
         optimization_(train_, student_.Parameters(), train_.epochs() * steps_per_epoch()),
         order_rng_(SeedOf(in.spec, "order")),
+        microbatch_(train_),
         keeper_(train_.keep()),
         checkpointed_(std::chrono::steady_clock::now()) {
     if (in.resume != nullptr) Resume(*in.resume);
   }
 
   TrainedNetwork Run() {
-    for (; epoch_ < train_.epochs(); ++epoch_) RunEpoch();
+    for (; epoch_ < train_.epochs() && !OutOfPatience(epoch_); ++epoch_) RunEpoch();
     TrainedNetwork out;
     out.network = student_.network;
     out.end = Save();
+    out.epochs = epoch_;
     out.kept_epoch = keeper_.Restore(*student_.network);
+    out.microbatch = microbatch_.recorded();
     RefuseBadWeights(*student_.network, last_loss_);
     out.train_s = train_s_;
-    out.samples_per_s = static_cast<double>(items_per_epoch_ * train_.epochs()) / train_s_;
+    out.samples_per_s = static_cast<double>(items_per_epoch_ * epoch_) / train_s_;
     return out;
   }
 
  private:
   int64_t steps_per_epoch() const { return static_cast<int64_t>(borders_.size()) - 1; }
+
+  // Whether that many epochs are enough: the best of them is too long ago.
+  bool OutOfPatience(int epochs) const {
+    return train_.patience() > 0 && epochs - 1 - keeper_.epoch() >= train_.patience();
+  }
 
   void RunEpoch() {
     student_.network->train();
@@ -229,19 +268,67 @@ class Training {
   }
 
   void RunStep(const Tensor& items_B) {
-    const Tensor rows_B1L = in_.dataset.rows_R1L.index_select(0, targets_.Rows(items_B));
+    Means losses;
+    while (!AddGradients(items_B, losses)) losses = Means();
+    optimization_.Step();
+    means_.Add(losses);
+  }
+
+  // The gradient of the mean loss over the items, and that loss. False, with nothing changed but
+  // the micro-batch, if memory is not enough and smaller pieces may be tried.
+  bool AddGradients(const Tensor& items_B, Means& losses) {
+    if (!microbatch_.may_halve()) {
+      AddGradientsOfPieces(items_B, losses);
+      return true;
+    }
+    const ForwardState before = Remember(*student_.network);
+    try {
+      AddGradientsOfPieces(items_B, losses);
+      return true;
+    } catch (const std::exception& error) {
+      if (!IsOutOfMemory(error) || !microbatch_.Halve(items_B.size(0))) throw;
+    }
+    GoBack(*student_.network, before);
+    hooks_.log("memory is not enough at step " + std::to_string(step_) + " of epoch " +
+               std::to_string(epoch_) + ": goes on with micro-batches of " +
+               std::to_string(microbatch_.recorded()) + " windows");
+    return false;
+  }
+
+  void AddGradientsOfPieces(const Tensor& items_B, Means& losses) {
     optimization_.ZeroGradients();
-    const NetworkOutput output = student_.network->Forward(rows_B1L);
+    const std::vector<int64_t> borders = microbatch_.Borders(items_B.size(0));
+    const size_t pieces = borders.size() - 1;
+    double sum = 0;
+    for (size_t i = 0; i < pieces; ++i) {
+      const Tensor piece_B = items_B.slice(0, borders[i], borders[i + 1]);
+      const Loss loss = LossOf(piece_B);
+      const double share =
+          static_cast<double>(piece_B.size(0)) / static_cast<double>(items_B.size(0));
+      const double value = loss.total.item<double>();
+      RefuseBadLoss(value, last_loss_, epoch_ * steps_per_epoch() + step_, epoch_);
+      sum += value * share;
+      (pieces == 1 ? loss.total : loss.total * share).backward();
+      losses.Add(loss, piece_B.size(0));
+    }
+    last_loss_ = sum;
+  }
+
+  // Of the mean over the items.
+  Loss LossOf(const Tensor& items_B) {
+    const Tensor rows_B1L = in_.dataset.rows_R1L.index_select(0, targets_.Rows(items_B));
+    const NetworkOutput output = Forward(rows_B1L);
     LossInputs inputs = targets_.Select(items_B);
     inputs.logits_BK = output.logits_BK;
     if (student_.projector) inputs.projected_BF = student_.projector->Forward(output.features_BF);
-    const Loss loss = ComputeLoss(in_.spec.method(), inputs, epoch_);
-    const double value = loss.total.item<double>();
-    RefuseBadLoss(value, last_loss_, epoch_ * steps_per_epoch() + step_, epoch_);
-    last_loss_ = value;
-    loss.total.backward();
-    optimization_.Step();
-    means_.Add(loss, items_B.size(0));
+    return ComputeLoss(in_.spec.method(), inputs, epoch_);
+  }
+
+  // In the spec's precision; what comes out is in 32 bits.
+  NetworkOutput Forward(const Tensor& rows_B1L) {
+    const Autocast autocast(train_.precision(), rows_B1L.device().type());
+    const NetworkOutput output = student_.network->Forward(rows_B1L);
+    return {output.logits_BK.to(torch::kFloat), output.features_BF.to(torch::kFloat)};
   }
 
   // The weights that count are chosen before the epoch's points are told: whoever has heard of an
@@ -259,9 +346,10 @@ class Training {
     train_s_ += epoch_s_;
     epoch_s_ = 0;
     step_ = 0;
-    means_ = EpochMeans();
+    means_ = Means();
     hooks_.share.Release();
-    hooks_.on_epoch(epoch_ + 1, points.all());
+    const int done = epoch_ + 1;
+    hooks_.on_epoch(done, OutOfPatience(done) ? done : train_.epochs(), points.all());
     hooks_.share.Acquire();
   }
 
@@ -294,6 +382,7 @@ class Training {
     out.epoch_s = epoch_s_;
     out.sums = means_.Sums();
     out.sum_items = means_.items();
+    out.microbatch = microbatch_.recorded();
     keeper_.SaveTo(out);
     out.optimizer_steps = optimization_.steps_done();
     out.learning_rate = optimization_.learning_rate();
@@ -319,6 +408,7 @@ class Training {
     train_s_ = from.train_s;
     epoch_s_ = from.epoch_s;
     means_.Resume(from.sums, from.sum_items);
+    microbatch_.Resume(from.microbatch);
     keeper_.Resume(from);
   }
 
@@ -332,8 +422,9 @@ class Training {
   Optimization optimization_;
   Rng order_rng_;
   Rng order_before_{0};  // before the draw of the epoch under way
+  Microbatch microbatch_;
   Keeper keeper_;
-  EpochMeans means_;
+  Means means_;
   int epoch_ = 0;
   int64_t step_ = 0;
   double last_loss_ = std::numeric_limits<double>::quiet_NaN();

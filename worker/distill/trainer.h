@@ -32,19 +32,24 @@ struct TrainingHooks {
   const std::atomic<bool>& stop;     // set by another thread: leave at the next step
   TrainingShare& share;              // held
   std::function<int64_t()> unix_ms;  // wall time, for display
-  // Told after each epoch, with one point of each series; may block.
-  std::function<void(int epochs_done, const std::vector<v1::MetricPoint>& points)> on_epoch;
+  // Told after each epoch, with one point of each series; may block. `epochs`: how many there will
+  // be, as far as is known; `epochs_done` once the spec's patience has ended.
+  std::function<void(int epochs_done, int epochs, const std::vector<v1::MetricPoint>& points)>
+      on_epoch;
   // Told every so many seconds of training (0: never), and before training leaves because of
   // `stop`. What it is told shares memory with the run. Not told: `job`, `fingerprint`, `mixed`.
   std::function<void(const Checkpoint& checkpoint)> on_checkpoint;
   double checkpoint_every_s = 0;
   std::function<void()> check_time;  // throws TIMEOUT once the attempt has taken as long as it may
+  std::function<void(const std::string&)> log = [](const std::string&) {};  // a line for people
 };
 
 struct TrainedNetwork {
   std::shared_ptr<Network> network;  // with the weights that count, in evaluation mode
+  int epochs = 0;                    // that were trained
   int kept_epoch = 0;
-  double train_s = 0;  // in steps
+  int64_t microbatch = 0;  // as JobResult
+  double train_s = 0;      // in steps
   double samples_per_s = 0;
   Checkpoint end;  // from which nothing is left to train; shares memory with the network
 };
@@ -53,9 +58,11 @@ struct TrainedNetwork {
 // inputs give the same bits under the same numeric fingerprint, and so does a run that was resumed.
 // Series: train.loss and its parts (train.ce, train.kd, train.tckd, train.nckd, train.feature;
 // means over the epoch), lr (of the epoch's last step), train.samples_per_s, and val.mae_bpm and
-// val.ce if there are validation windows. Failure: NUMERIC (with step and last good loss),
-// PREEMPTED, TIMEOUT, ARTIFACT (a checkpoint of other tensors), INVALID (keep = best without
-// validation windows).
+// val.ce if there are validation windows. With keep = best training ends after `patience` epochs
+// without a smaller val.mae_bpm. With microbatch = auto a step for which memory is not enough is
+// taken again in smaller pieces, and so are those behind it. Failure: NUMERIC (with step and last
+// good loss), PREEMPTED, TIMEOUT, ARTIFACT (a checkpoint of other tensors), INVALID (keep = best
+// without validation windows).
 TrainedNetwork Train(const TrainingInputs& inputs, const TrainingHooks& hooks);
 
 }  // namespace retort::distill

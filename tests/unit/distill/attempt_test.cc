@@ -7,12 +7,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <sstream>
 
 #include "common/spec/safetensors.h"
 #include "synthetic.h"
 #include "worker/distill/checkpoint.h"
 #include "worker/distill/files.h"
+#include "worker/distill/machine.h"
 #include "worker/distill/teacher.h"
 #include "worker/distill/weights.h"
 
@@ -201,6 +203,19 @@ TEST_F(AttemptTest, StoppedWhileItIsEvaluatedItHasNothingToTrainAgain) {
   EXPECT_EQ(Finish(job).result().metric_points(), 0);
 }
 
+TEST_F(AttemptTest, WithPatienceTheResultTellsTheEpochsThatWereRun) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 60);
+  spec.mutable_train()->set_keep(v1::KEEP_BEST);
+  spec.mutable_train()->set_schedule(v1::SCHEDULE_CONSTANT);
+  spec.mutable_train()->set_peak_lr(0.1);
+  spec.mutable_train()->set_patience(2);
+  const auto result = Finish(JobOf(spec)).result();
+  EXPECT_LT(result.epochs(), 60);
+  EXPECT_EQ(result.epochs(), result.kept_epoch() + 3);
+  EXPECT_THAT(log_, HasSubstr("ends after epoch " + std::to_string(result.epochs()) +
+                              ": no smaller validation error for 2 epochs"));
+}
+
 TEST_F(AttemptTest, TimeLimitIsATimeout) {
   auto job = JobOf(Job(ResNet(4, 4), Scratch(), 100000));
   job.set_wall_limit_s(0.3);
@@ -333,6 +348,78 @@ TEST_F(AttemptTest, ANetworkThatNoMemoryHoldsIsOutOfMemory) {
   const auto failure = Fail(JobOf(spec));
   ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
   EXPECT_EQ(failure.cause(), v1::FAILURE_CAUSE_OUT_OF_MEMORY) << failure.message();
+}
+
+// In a process of its own, whose address space ends `room_mib` behind what it has: runs a job with
+// a batch of 3000 windows, which needs more than 1 GiB at once, and leaves with 0 if `good` says so
+// of what became of it.
+class TightMemoryTest : public AttemptTest {
+ protected:
+  TightMemoryTest() { testing::GTEST_FLAG(death_test_style) = "threadsafe"; }
+
+  template <typename F>
+  [[noreturn]] void RunAndLeave(int64_t room_mib, F good) {
+    Put("data", SineDataset(6, 1000));
+    auto spec = Job(ResNet(32, 4), Scratch(), 1);
+    spec.mutable_model()->mutable_resnet1d()->set_kernel(1);  // little to compute, as much to keep
+    spec.mutable_train()->set_batch(3000);
+    if (microbatch_ >= 0) spec.mutable_train()->set_microbatch(microbatch_);
+    auto job = JobOf(spec);
+    // As the runner does when it starts: OpenBLAS, without memory for its own work space, tries for
+    // ever to get it, and keeps it once it has it.
+    SetThreads(1);
+    SlowBlasWarning();
+    int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const auto bytes = static_cast<rlim_t>(pages * ::getpagesize() + (room_mib << 20));
+    const rlimit tight{bytes, bytes};
+    if (setrlimit(RLIMIT_AS, &tight) != 0) _exit(2);
+    const auto outcome = Run(job);
+    if (const auto* failure = std::get_if<v1::Failure>(&outcome)) {
+      std::cerr << failure->message() << std::endl;
+    }
+    std::cerr << log_ << std::endl;
+    std::filesystem::remove_all(folder_);
+    _exit(good(outcome) ? 0 : 1);
+  }
+
+  int microbatch_ = -1;  // of the spec; negative: unset
+};
+
+using Outcome = std::variant<v1::RunnerFinished, v1::Failure>;
+
+TEST_F(TightMemoryTest, ABatchThatDoesNotFitIsOutOfMemory) {
+  EXPECT_EXIT(RunAndLeave(500,
+                          [](const Outcome& outcome) {
+                            const auto* failure = std::get_if<v1::Failure>(&outcome);
+                            return failure != nullptr &&
+                                   failure->cause() == v1::FAILURE_CAUSE_OUT_OF_MEMORY;
+                          }),
+              testing::ExitedWithCode(0), "can't allocate memory|memory is not enough");
+}
+
+TEST_F(TightMemoryTest, InMicrobatchesItFits) {
+  microbatch_ = 100;
+  EXPECT_EXIT(RunAndLeave(500,
+                          [](const Outcome& outcome) {
+                            const auto* done = std::get_if<v1::RunnerFinished>(&outcome);
+                            return done != nullptr && done->result().microbatch() == 100;
+                          }),
+              testing::ExitedWithCode(0), "done in");
+}
+
+TEST_F(TightMemoryTest, AutoHalvesUntilItFits) {
+  microbatch_ = 0;
+  EXPECT_EXIT(RunAndLeave(500,
+                          [](const Outcome& outcome) {
+                            const auto* done = std::get_if<v1::RunnerFinished>(&outcome);
+                            if (done == nullptr) return false;
+                            const int used = done->result().microbatch();
+                            return done->result().epochs() == 1 &&
+                                   (used == 1500 || used == 750 || used == 375);
+                          }),
+              testing::ExitedWithCode(0),
+              "memory is not enough at step 0 of epoch 0: goes on with micro-batches of 1500");
 }
 
 class GivenTeacherTest : public AttemptTest {

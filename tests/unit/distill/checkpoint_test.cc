@@ -22,7 +22,9 @@ using Curves = std::map<std::string, std::map<int64_t, double>>;
 
 struct Outcome {
   NamedTensorList weights;
+  int epochs = 0;
   int kept_epoch = 0;
+  int64_t microbatch = 0;
   Curves curves;
 };
 
@@ -48,7 +50,7 @@ class ResumeTest : public testing::Test {
                                 .share = share_,
                                 .unix_ms = [] { return int64_t{7}; },
                                 .on_epoch =
-                                    [&](int, const std::vector<v1::MetricPoint>& points) {
+                                    [&](int, int, const std::vector<v1::MetricPoint>& points) {
                                       for (const auto& point : points) {
                                         if (point.series() == "train.samples_per_s")
                                           continue;  // of the machine
@@ -65,7 +67,9 @@ class ResumeTest : public testing::Test {
                                 .checkpoint_every_s = 1e-9,
                                 .check_time = [] {}});
     out.weights = NamedTensors(*trained.network);
+    out.epochs = trained.epochs;
     out.kept_epoch = trained.kept_epoch;
+    out.microbatch = trained.microbatch;
     return out;
   }
 
@@ -75,7 +79,9 @@ class ResumeTest : public testing::Test {
       EXPECT_TRUE(whole.weights[i].second.equal(resumed.weights[i].second))
           << whole.weights[i].first;
     }
+    EXPECT_EQ(whole.epochs, resumed.epochs);
     EXPECT_EQ(whole.kept_epoch, resumed.kept_epoch);
+    EXPECT_EQ(whole.microbatch, resumed.microbatch);
     for (auto [series, points] : whole.curves) {
       points.erase(points.begin(), points.lower_bound(from_epoch));
       EXPECT_EQ(points,
@@ -84,19 +90,24 @@ class ResumeTest : public testing::Test {
     }
   }
 
-  void ExpectEveryCheckpointResumes(const v1::TrainingSpec& spec) {
+  // Returns the undisturbed run.
+  Outcome ExpectEveryCheckpointResumes(const v1::TrainingSpec& spec) {
     const Outcome whole = Run(spec);
     const std::vector<std::string> all = checkpoints_;
     // 3 x 30 training windows, 32 a step: 3 steps of an epoch.
-    ASSERT_EQ(all.size(), 3u * spec.train().epochs());
+    EXPECT_EQ(all.size(), 3u * whole.epochs);
     for (size_t i = 0; i < all.size(); ++i) {
       SCOPED_TRACE(spec.method().ShortDebugString() + " before step " + std::to_string(i));
       const auto read = ParseCheckpoint(all[i], "c", "j");
-      ASSERT_TRUE(read.ok()) << read.error();
+      if (!read.ok()) {
+        ADD_FAILURE() << read.error();
+        continue;
+      }
       EXPECT_EQ(read->epoch, static_cast<int64_t>(i) / 3);
       EXPECT_EQ(read->step, static_cast<int64_t>(i) % 3);
       ExpectSameEnd(whole, Run(spec, &*read), read->epoch);
     }
+    return whole;
   }
 
   std::shared_ptr<const LoadedDataset> dataset_;
@@ -132,6 +143,66 @@ TEST_F(ResumeTest, TheBestWeightsSoFarAreKept) {
   spec.mutable_train()->set_schedule(v1::SCHEDULE_CONSTANT);
   spec.mutable_train()->set_peak_lr(0.1);  // spoils the weights again and again
   ExpectEveryCheckpointResumes(spec);
+}
+
+TEST_F(ResumeTest, PatienceEndsAtTheSameEpoch) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 30);
+  spec.mutable_train()->set_keep(v1::KEEP_BEST);
+  spec.mutable_train()->set_schedule(v1::SCHEDULE_CONSTANT);
+  spec.mutable_train()->set_peak_lr(0.1);
+  spec.mutable_train()->set_patience(2);
+  const Outcome whole = ExpectEveryCheckpointResumes(spec);
+  EXPECT_LT(whole.epochs, 30);
+  EXPECT_EQ(whole.epochs, whole.kept_epoch + 3);
+}
+
+TEST_F(ResumeTest, NothingIsTrainedBehindTheEndOfPatience) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 30);
+  spec.mutable_train()->set_keep(v1::KEEP_BEST);
+  spec.mutable_train()->set_schedule(v1::SCHEDULE_CONSTANT);
+  spec.mutable_train()->set_peak_lr(0.1);
+  spec.mutable_train()->set_patience(2);
+  const auto trained = Train({spec, *dataset_, windows_, nullptr, nullptr},
+                             {.stop = stop_,
+                              .share = share_,
+                              .unix_ms = [] { return int64_t{7}; },
+                              .on_epoch = [](int, int, const std::vector<v1::MetricPoint>&) {},
+                              .on_checkpoint = [](const Checkpoint&) {},
+                              .check_time = [] {}});
+  const std::string end = SerializeCheckpoint(trained.end);
+  const auto read = ParseCheckpoint(end, "c", "");
+  ASSERT_TRUE(read.ok()) << read.error();
+  const Outcome resumed = Run(spec, &*read);
+  EXPECT_EQ(resumed.epochs, trained.epochs);
+  EXPECT_EQ(resumed.kept_epoch, trained.kept_epoch);
+  EXPECT_TRUE(resumed.curves.empty());
+}
+
+TEST_F(ResumeTest, MicrobatchesAndPrecisionGoOnAsTheyWere) {
+  auto spec = Job(ResNet(4, 4), Soft(2), 2);
+  spec.mutable_model()->mutable_resnet1d()->set_dropout(0.1);
+  spec.mutable_train()->set_microbatch(8);
+  ExpectEveryCheckpointResumes(spec);
+  spec.mutable_train()->clear_microbatch();
+  spec.mutable_train()->set_precision(v1::PRECISION_BF16);
+  ExpectEveryCheckpointResumes(spec);
+}
+
+// The micro-batch that memory allowed is part of what a checkpoint keeps.
+TEST_F(ResumeTest, AnAutomaticMicrobatchIsNotTriedAnew) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 2);
+  spec.mutable_train()->set_microbatch(8);
+  const Outcome pieces = Run(spec);
+  spec.mutable_train()->set_microbatch(0);
+  EXPECT_EQ(ExpectEveryCheckpointResumes(spec).microbatch, 32);
+  Run(spec);
+  auto read = ParseCheckpoint(checkpoints_.front(), "c", "j");
+  ASSERT_TRUE(read.ok()) << read.error();
+  EXPECT_EQ(read->microbatch, 32);
+  read->microbatch = 8;
+  read = ParseCheckpoint(SerializeCheckpoint(*read), "c", "j");
+  ASSERT_TRUE(read.ok()) << read.error();
+  ExpectSameEnd(pieces, Run(spec, &*read), 0);
 }
 
 TEST_F(ResumeTest, StopLeavesACheckpointOfTheVeryStep) {

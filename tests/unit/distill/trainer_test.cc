@@ -1,5 +1,6 @@
 #include "worker/distill/trainer.h"
 
+#include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +12,7 @@
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/losses.h"
+#include "worker/distill/microbatch.h"
 #include "worker/distill/weights.h"
 
 namespace retort::distill {
@@ -40,8 +42,9 @@ class TrainerTest : public testing::Test {
             .share = share_,
             .unix_ms = [] { return int64_t{7}; },
             .on_epoch =
-                [this](int done, const std::vector<v1::MetricPoint>& points) {
+                [this](int done, int epochs, const std::vector<v1::MetricPoint>& points) {
                   epochs_done_ = done;
+                  epochs_ = epochs;
                   for (const auto& point : points) points_[point.series()].push_back(point.value());
                   if (done == stop_after_) stop_ = true;
                 },
@@ -62,6 +65,7 @@ class TrainerTest : public testing::Test {
   TrainingShare share_;
   std::map<std::string, std::vector<double>> points_;
   int epochs_done_ = 0;
+  int epochs_ = 0;
   int stop_after_ = -1;
 };
 
@@ -186,6 +190,124 @@ TEST_F(TrainerTest, KeepsTheBestEpochByValidation) {
           .overall()
           .mae_bpm();
   EXPECT_DOUBLE_EQ(kept, mae[best]);
+}
+
+TEST_F(TrainerTest, PatienceEndsTheRunSoManyEpochsBehindTheBest) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 40);
+  spec.mutable_train()->set_keep(v1::KEEP_BEST);
+  spec.mutable_train()->set_schedule(v1::SCHEDULE_CONSTANT);
+  spec.mutable_train()->set_peak_lr(0.1);
+  const auto whole = Run(spec);
+  const std::vector<double> mae = points_["val.mae_bpm"];
+  ASSERT_EQ(whole.epochs, 40);
+  for (const int patience : {1, 3}) {
+    int best = 0, end = 0;
+    for (; end < 40; ++end) {
+      if (mae[end] < mae[best]) best = end;
+      if (end - best >= patience) break;
+    }
+    ASSERT_LT(end, 39) << "the curve has no such plateau";
+    spec.mutable_train()->set_patience(patience);
+    const auto trained = Run(spec);
+    EXPECT_EQ(trained.epochs, end + 1);
+    EXPECT_EQ(trained.kept_epoch, best);
+    EXPECT_EQ(points_["val.mae_bpm"], std::vector<double>(mae.begin(), mae.begin() + end + 1));
+    EXPECT_EQ(epochs_done_, end + 1);
+    EXPECT_EQ(epochs_, end + 1) << "nothing is left to do";
+    const double kept =
+        Evaluate(EstimateWindows(*trained.network, *dataset_, windows_.validation, [] {}),
+                 dataset_->info.subjects, 0)
+            .overall()
+            .mae_bpm();
+    EXPECT_DOUBLE_EQ(kept, mae[best]);
+  }
+}
+
+// The momentum of SGD after its first step is the gradient.
+TEST_F(TrainerTest, MicrobatchesAddUpToTheGradientOfTheBatch) {
+  for (const auto& method : {Scratch(3), Hard(), Soft(2), Dkd(2), Feature(v1::FEATURE_NORM_L2)}) {
+    auto spec = Job(Mlp(16, 2), method, 1);
+    auto& train = *spec.mutable_train();
+    train.set_batch(180);  // all that is trained on
+    train.set_optimizer(v1::OPTIMIZER_SGD);
+    train.set_clip(0);
+    const auto whole = Run(spec);
+    const double loss = points_["train.loss"][0];
+    EXPECT_EQ(whole.microbatch, 0);
+    for (const int microbatch : {2, 50, 179}) {
+      SCOPED_TRACE(method.ShortDebugString() + " by " + std::to_string(microbatch));
+      train.set_microbatch(microbatch);
+      const auto pieces = Run(spec);
+      EXPECT_EQ(pieces.microbatch, microbatch);
+      const torch::Tensor ours = pieces.end.optimizer[0].second;
+      const torch::Tensor wanted = whole.end.optimizer[0].second;
+      EXPECT_GT(wanted.abs().max().item<double>(), 1e-3);
+      EXPECT_LT((ours - wanted).abs().max().item<double>(), 1e-6);
+      EXPECT_NEAR(points_["train.loss"][0], loss, 1e-5);
+      train.clear_microbatch();
+    }
+  }
+}
+
+// Batch norm sees a micro-batch alone.
+TEST_F(TrainerTest, UnderBatchNormMicrobatchesAreAnotherComputation) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 1);
+  const auto whole = Run(spec);
+  spec.mutable_train()->set_microbatch(16);
+  EXPECT_FALSE(SameWeights(*whole.network, *Run(spec).network));
+}
+
+TEST_F(TrainerTest, WhereMemoryIsEnoughAutoIsTheWholeBatch) {
+  auto spec = Job(ResNet(4, 4), Scratch(), 2);
+  const auto whole = Run(spec);
+  spec.mutable_train()->set_microbatch(0);
+  const auto automatic = Run(spec);
+  EXPECT_TRUE(SameWeights(*whole.network, *automatic.network));
+  EXPECT_EQ(automatic.microbatch, 32);
+}
+
+TEST_F(TrainerTest, Bf16LearnsAsWellAndIsAnotherComputation) {
+  for (const auto& model : {ResNet(8, 4), Mlp(64, 1)}) {
+    auto spec = Job(model, Soft(2, 0), 15);
+    spec.mutable_method()->mutable_soft()->set_sigma(3);
+    const auto fp32 = Run(spec);
+    const double loss = points_["train.loss"].back();
+    spec.mutable_train()->set_precision(v1::PRECISION_FP32);
+    EXPECT_TRUE(SameWeights(*fp32.network, *Run(spec).network)) << "what is done when left out";
+    spec.mutable_train()->set_precision(v1::PRECISION_BF16);
+    const auto bf16 = Run(spec);
+    const double loss_bf16 = points_["train.loss"].back();
+    EXPECT_FALSE(SameWeights(*fp32.network, *bf16.network));
+    EXPECT_TRUE(SameWeights(*bf16.network, *Run(spec).network)) << "the same bits again";
+    for (const auto& [name, tensor] : NamedTensors(*bf16.network)) {
+      EXPECT_EQ(tensor.scalar_type(), torch::kFloat) << name;
+    }
+    EXPECT_NE(loss_bf16, loss);
+    EXPECT_NEAR(loss_bf16, loss, 0.1);
+    EXPECT_NEAR(TestMae(*bf16.network), TestMae(*fp32.network), 2) << model.ShortDebugString();
+    EXPECT_FALSE(at::autocast::is_cpu_enabled());
+  }
+}
+
+TEST(MicrobatchTest, HalvesWhereTheSpecAllowsIt) {
+  v1::TrainSpec train;
+  train.set_batch(100);
+  Microbatch unset(train);
+  EXPECT_FALSE(unset.Halve(100));
+  EXPECT_EQ(unset.recorded(), 0);
+  EXPECT_THAT(unset.Borders(100), testing::ElementsAre(0, 100));
+  EXPECT_THAT(unset.Borders(101), testing::ElementsAre(0, 101)) << "the last step of an epoch";
+  train.set_microbatch(40);
+  Microbatch fixed(train);
+  EXPECT_FALSE(fixed.Halve(100));
+  EXPECT_EQ(fixed.recorded(), 40);
+  EXPECT_THAT(fixed.Borders(100), testing::ElementsAre(0, 40, 80, 100));
+  EXPECT_THAT(fixed.Borders(81), testing::ElementsAre(0, 40, 81));
+  train.set_microbatch(0);
+  Microbatch automatic(train);
+  std::vector<int64_t> sizes = {automatic.recorded()};
+  while (automatic.Halve(60)) sizes.push_back(automatic.recorded());
+  EXPECT_THAT(sizes, testing::ElementsAre(100, 30, 15, 7, 3)) << "a step of 60 was too much";
 }
 
 TEST_F(TrainerTest, RefusesBestWithoutValidation) {
