@@ -1,6 +1,8 @@
 #include "client/cli/results.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
@@ -12,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/rows.h"
+#include "common/spec/train.h"
 #include "common/status.h"
 
 namespace retort {
@@ -79,6 +82,38 @@ struct Group {
   }
 };
 
+bool IsZipped(const v1::SweepSpec& sweep, const std::string& axis) {
+  for (const v1::ZipGroup& group : sweep.zip()) {
+    if (std::find(group.axes().begin(), group.axes().end(), axis) != group.axes().end())
+      return true;
+  }
+  return false;
+}
+
+// Training fields that the sweep varies.
+std::vector<std::string> VariedFields(const v1::SweepSpec& sweep) {
+  std::set<std::string> names;
+  for (const v1::TrainAxis& axis : sweep.train_axes()) names.insert(axis.field());
+  for (const v1::Override& changed : sweep.overrides()) {
+    std::vector<const google::protobuf::FieldDescriptor*> fields;
+    changed.train().GetReflection()->ListFields(changed.train(), &fields);
+    for (const auto* field : fields) names.insert(field->name());
+  }
+  return {names.begin(), names.end()};
+}
+
+// Those among which nobody chooses: jobs that differ in them share no row.
+std::vector<std::string> FieldsOfGroups(const v1::SweepSpec& sweep) {
+  std::vector<std::string> names;
+  if (sweep.has_select()) return names;
+  for (const v1::TrainAxis& axis : sweep.train_axes()) {
+    if (!IsZipped(sweep, "train." + axis.field())) names.push_back(axis.field());
+  }
+  return names;
+}
+
+Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
 std::string Within5Text(const Json& row) {
   const Json& share = row.at("within_5_bpm");
   return share.is_null() ? "-" : absl::StrFormat("%.0f%%", 100 * share.get<double>());
@@ -137,8 +172,10 @@ absl::StatusOr<SweepResults> FetchResults(Client& client, const std::string& swe
 
 std::vector<Json> ResultRows(const SweepResults& results) {
   std::vector<Json> rows;
+  const std::vector<std::string> varied = VariedFields(results.sweep.spec());
   for (size_t i = 0; i < results.jobs.size(); ++i) {
     rows.push_back(ResultRow(results.jobs[i]));
+    rows.back()["train"] = TextOrNull(TrainText(results.jobs[i].spec().train(), varied));
     rows.back()["selected"] = static_cast<bool>(results.selected[i]);
   }
   return rows;
@@ -146,13 +183,14 @@ std::vector<Json> ResultRows(const SweepResults& results) {
 
 std::vector<Json> GroupedRows(const SweepResults& results) {
   // Groups stand in the order in which the sweep names them.
+  const std::vector<std::string> fields = FieldsOfGroups(results.sweep.spec());
   std::vector<Group> groups;
-  std::map<std::tuple<int, std::string, std::string, std::string>, size_t> index;
+  std::map<std::tuple<int, std::string, std::string, std::string, std::string>, size_t> index;
   for (size_t i = 0; i < results.jobs.size(); ++i) {
     if (!results.selected[i]) continue;
     const v1::Job& job = results.jobs[i];
-    const auto key =
-        std::tuple(static_cast<int>(job.kind()), job.model(), job.method(), job.teacher());
+    const auto key = std::tuple(static_cast<int>(job.kind()), job.model(), job.method(),
+                                job.teacher(), TrainText(job.spec().train(), fields));
     const auto [at, is_new] = index.try_emplace(key, groups.size());
     if (is_new) groups.emplace_back();
     groups[at->second].Add(job);
@@ -160,21 +198,21 @@ std::vector<Json> GroupedRows(const SweepResults& results) {
   std::vector<Json> rows;
   for (const Group& group : groups) {
     const v1::ModelCost& cost = group.first.result().cost();
-    rows.push_back(
-        {{"kind", KindName(group.first.kind())},
-         {"student", group.first.model()},
-         {"method", group.first.method()},
-         {"teacher", group.first.teacher().empty() ? Json(nullptr) : Json(group.first.teacher())},
-         {"jobs", group.jobs},
-         {"mae_bpm", Number(group.mae.Mean())},
-         {"mae_argmax_bpm", Number(group.argmax.Mean())},
-         {"mae_all_channels_bpm", Number(group.all_channels.Mean())},
-         {"within_5_bpm", Number(group.within_5 / group.windows)},
-         {"within_10_bpm", Number(group.within_10 / group.windows)},
-         {"params", cost.params()},
-         {"params_body", cost.params_body()},
-         {"macs", cost.macs()},
-         {"latency_ms", Number(group.latency_ms / group.jobs)}});
+    rows.push_back({{"kind", KindName(group.first.kind())},
+                    {"student", group.first.model()},
+                    {"method", group.first.method()},
+                    {"teacher", TextOrNull(group.first.teacher())},
+                    {"train", TextOrNull(TrainText(group.first.spec().train(), fields))},
+                    {"jobs", group.jobs},
+                    {"mae_bpm", Number(group.mae.Mean())},
+                    {"mae_argmax_bpm", Number(group.argmax.Mean())},
+                    {"mae_all_channels_bpm", Number(group.all_channels.Mean())},
+                    {"within_5_bpm", Number(group.within_5 / group.windows)},
+                    {"within_10_bpm", Number(group.within_10 / group.windows)},
+                    {"params", cost.params()},
+                    {"params_body", cost.params_body()},
+                    {"macs", cost.macs()},
+                    {"latency_ms", Number(group.latency_ms / group.jobs)}});
   }
   return rows;
 }
@@ -192,6 +230,17 @@ const std::vector<Column>& GroupedColumns() {
       {"params", "params", 0, ParamsText},
       {"latency_ms", "ms", 2, {}},
   };
+  return columns;
+}
+
+std::vector<Column> WithTrain(std::vector<Column> columns, const std::vector<Json>& rows) {
+  for (const Json& row : rows) {
+    if (row.at("train").is_null()) continue;
+    const auto teacher = std::find_if(columns.begin(), columns.end(),
+                                      [](const Column& column) { return column.key == "teacher"; });
+    columns.insert(std::next(teacher), Column{"train", "train", 0, {}});
+    break;
+  }
   return columns;
 }
 
@@ -258,7 +307,8 @@ void PrintReport(Context& context, const SweepResults& results) {
   std::ostream& out = context.terminal.out;
   const auto rows = GroupedRows(results);
   if (!rows.empty()) {
-    out << TableText(rows, GroupedColumns(), context.terminal) << FloorsLine(results) << "\n";
+    out << TableText(rows, WithTrain(GroupedColumns(), rows), context.terminal)
+        << FloorsLine(results) << "\n";
   }
   if (const std::string missing = MissingLine(results); !missing.empty()) out << missing << "\n";
   PrintMethods(context, results);

@@ -29,13 +29,17 @@ SweepResults Select(v1::Sweep sweep, std::vector<v1::Job> jobs);
 // Fetches and selects. NOT_FOUND: no such sweep.
 absl::StatusOr<SweepResults> FetchResults(Client& client, const std::string& sweep);
 
-// One row per job.
+// One row per job. `train` tells the training values that the sweep varies.
 std::vector<Json> ResultRows(const SweepResults& results);
 
-// One row per (kind, model, method, teacher) of the selected jobs. Errors are means over subjects
-// of each subject's mean over its jobs; shares are weighted by windows.
+// One row per (kind, model, method, teacher) of the selected jobs, and per training values where
+// the sweep varies them, neither selects among them nor moves them together with another axis.
+// Errors are means over subjects of each subject's mean over its jobs; shares are weighted by
+// windows.
 std::vector<Json> GroupedRows(const SweepResults& results);
 const std::vector<Column>& GroupedColumns();
+// The columns with the training values behind the teacher, if any row has some.
+std::vector<Column> WithTrain(std::vector<Column> columns, const std::vector<Json>& rows);
 
 // `Floors on the same windows: ...`, or empty without results.
 std::string FloorsLine(const SweepResults& results);

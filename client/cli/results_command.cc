@@ -29,7 +29,8 @@ void Results(Context& context, const std::string& sweep, bool each) {
   const auto results = FetchResults(client, sweep);
   if (!results.ok()) return context.Fail(results.status());
   if (context.format == Format::kTable && !each) return PrintReport(context, *results);
-  EmitRows(context, ResultRows(*results), EachColumns());
+  const std::vector<Json> rows = ResultRows(*results);
+  EmitRows(context, rows, WithTrain(EachColumns(), rows));
 }
 
 }  // namespace

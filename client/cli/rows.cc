@@ -215,6 +215,10 @@ Json ResultRow(const v1::Job& job) {
           {"latency_ms", number(cost.latency_ms())},
           {"attempt", job.attempt()},
           {"epochs", job.epochs()},
+          {"epochs_trained", count(result.epochs())},
+          {"kept_epoch", count(result.kept_epoch())},
+          {"microbatch", result.microbatch() > 0 ? Json(result.microbatch()) : Json(nullptr)},
+          {"train", nullptr},
           {"selected", has},
           {"windows", count(overall.windows())},
           {"subjects", subjects}};
@@ -242,6 +246,7 @@ Json JobDetails(const v1::Job& job) {
   row["latest_metrics"] = latest;
   row["spec"] = MessageJson(job.spec());
   row["result"] = job.has_result() ? ResultRow(job) : Json(nullptr);
+  if (job.has_result()) row["result"].erase("train");  // `spec` has all of it
   return row;
 }
 

@@ -36,7 +36,7 @@ Json WorkerRow(const v1::Worker& worker);
 Json ExplanationJson(const v1::Explanation& explanation);
 
 // A job with its result, as `retort results -o json` documents it; numbers of a job without a
-// result are null. `selected` is set by Select (results.h).
+// result are null. `selected` and `train` are set by ResultRows (results.h).
 Json ResultRow(const v1::Job& job);
 
 // One job whole: JobRow with its spec, failure, attempts, latest metrics and result.

@@ -14,33 +14,6 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-// The value of a scalar field as a sweep file spells it: enumerators in lower case without their
-// type's prefix.
-std::string Spelling(const Message& message, const FieldDescriptor& field) {
-  const auto& reflection = *message.GetReflection();
-  switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-      return std::to_string(reflection.GetInt32(message, &field));
-    case FieldDescriptor::CPPTYPE_INT64:
-      return std::to_string(reflection.GetInt64(message, &field));
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      return ShortNumber(reflection.GetDouble(message, &field));
-    case FieldDescriptor::CPPTYPE_BOOL:
-      return reflection.GetBool(message, &field) ? "true" : "false";
-    case FieldDescriptor::CPPTYPE_ENUM: {
-      // FEATURE_NORM_L2 of FeatureNorm is `l2`: the value at 0 is PREFIX_UNSPECIFIED.
-      const auto* value = reflection.GetEnum(message, &field);
-      const size_t prefix =
-          field.enum_type()->value(0)->name().size() - std::string_view("UNSPECIFIED").size();
-      std::string name = value->name().substr(prefix);
-      for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      return name;
-    }
-    default:
-      return "?";
-  }
-}
-
 // `name=value` of each field that is set to something else than its default, in order of number.
 std::vector<std::string> Unusual(const Message& message, std::string_view skip_prefix = "") {
   std::vector<std::string> out;
@@ -51,7 +24,7 @@ std::vector<std::string> Unusual(const Message& message, std::string_view skip_p
     if (!skip_prefix.empty() && skip_prefix.find(" " + field.name() + " ") != std::string::npos) {
       continue;
     }
-    const std::string value = Spelling(message, field);
+    const std::string value = FieldText(message, field);
     if (value == field.options().GetExtension(v1::rule).default_value()) continue;
     out.push_back(field.name() + "=" + value);
   }
@@ -71,6 +44,34 @@ const Message* SetKind(const v1::MethodSpec& method) {
 }
 
 }  // namespace
+
+std::string FieldText(const Message& message, const FieldDescriptor& field) {
+  const auto& reflection = *message.GetReflection();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32: {
+      const int32_t number = reflection.GetInt32(message, &field);
+      const std::string& zero = field.options().GetExtension(v1::rule).word_for_zero();
+      return number == 0 && !zero.empty() ? zero : std::to_string(number);
+    }
+    case FieldDescriptor::CPPTYPE_INT64:
+      return std::to_string(reflection.GetInt64(message, &field));
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return ShortNumber(reflection.GetDouble(message, &field));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection.GetBool(message, &field) ? "true" : "false";
+    case FieldDescriptor::CPPTYPE_ENUM: {
+      // FEATURE_NORM_L2 of FeatureNorm is `l2`: the value at 0 is PREFIX_UNSPECIFIED.
+      const auto* value = reflection.GetEnum(message, &field);
+      const size_t prefix =
+          field.enum_type()->value(0)->name().size() - std::string_view("UNSPECIFIED").size();
+      std::string name = value->name().substr(prefix);
+      for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      return name;
+    }
+    default:
+      return "?";
+  }
+}
 
 std::string ShortNumber(double value) {
   char buffer[32];

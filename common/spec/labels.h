@@ -3,6 +3,8 @@
 #ifndef RETORT_COMMON_SPEC_LABELS_H_
 #define RETORT_COMMON_SPEC_LABELS_H_
 
+#include <google/protobuf/message.h>
+
 #include <string>
 #include <string_view>
 
@@ -27,6 +29,11 @@ std::string MethodName(const v1::MethodSpec& method);
 
 // True if the method learns from a teacher.
 bool NeedsTeacher(const v1::MethodSpec& method);
+
+// The value of a scalar field as a sweep file spells it: enumerators in lower case without their
+// type's prefix.
+std::string FieldText(const google::protobuf::Message& message,
+                      const google::protobuf::FieldDescriptor& field);
 
 // A number as a person writes it: the shortest decimal that reads back as the same double.
 std::string ShortNumber(double value);

@@ -1,7 +1,6 @@
 #include "common/spec/train.h"
 
-#include <string>
-
+#include "common/spec/labels.h"
 #include "retort/v1/options.pb.h"
 
 namespace retort {
@@ -37,6 +36,20 @@ void ClearNeutral(v1::TrainSpec& train) {
   if (train.patience() == 0) train.clear_patience();
   if (train.microbatch() == train.batch()) train.clear_microbatch();
   if (train.precision() == v1::PRECISION_FP32) train.clear_precision();
+}
+
+std::string TrainText(const v1::TrainSpec& train, const std::vector<std::string>& fields) {
+  v1::TrainSpec whole = train;
+  if (!whole.has_patience()) whole.set_patience(0);
+  if (!whole.has_microbatch()) whole.set_microbatch(whole.batch());
+  if (!whole.has_precision()) whole.set_precision(v1::PRECISION_FP32);
+  std::string text;
+  for (const std::string& name : fields) {
+    const auto* field = v1::TrainSpec::descriptor()->FindFieldByName(name);
+    if (field == nullptr) continue;
+    text += (text.empty() ? "" : ",") + name + "=" + FieldText(whole, *field);
+  }
+  return text;
 }
 
 int WindowsAtOnce(const v1::TrainSpec& train) {

@@ -2,6 +2,9 @@
 #ifndef RETORT_COMMON_SPEC_TRAIN_H_
 #define RETORT_COMMON_SPEC_TRAIN_H_
 
+#include <string>
+#include <vector>
+
 #include "common/spec/expected.h"
 #include "retort/v1/spec.pb.h"
 
@@ -13,6 +16,9 @@ Expected<bool> CheckTrain(const v1::TrainSpec& train);
 
 // Clears what says the same as an unset field, so that it names the same job. `batch` is set.
 void ClearNeutral(v1::TrainSpec& train);
+
+// `peak_lr=0.01,precision=bf16`: these fields of a job's TrainSpec; what is unset as what it means.
+std::string TrainText(const v1::TrainSpec& train, const std::vector<std::string>& fields);
 
 // The most windows whose gradient is computed at once.
 int WindowsAtOnce(const v1::TrainSpec& train);

@@ -44,7 +44,8 @@ TEST(ResultRow, HasTheDocumentedKeysInTheirOrder) {
                         "mae_bpm", "mae_argmax_bpm", "mae_expectation_bpm", "mae_all_channels_bpm",
                         "rmse_bpm", "within_5_bpm", "within_10_bpm", "val_mae_bpm",
                         "floor_mean_bpm", "floor_fft_bpm", "params", "params_body", "macs",
-                        "latency_ms", "attempt", "epochs", "selected", "windows", "subjects"));
+                        "latency_ms", "attempt", "epochs", "epochs_trained", "kept_epoch",
+                        "microbatch", "train", "selected", "windows", "subjects"));
   EXPECT_EQ(row["mae_bpm"], 5.15);
   EXPECT_EQ(row["teacher"], "big");
   EXPECT_EQ(row["params"], 4000);
@@ -91,6 +92,67 @@ TEST(GroupedRows, AverageOverSubjectsOfEverySeedAndFold) {
   EXPECT_NEAR(rows[0]["mae_bpm"].get<double>(), 8.325, 1e-9);
   EXPECT_NEAR(rows[1]["mae_bpm"].get<double>(), 7.325, 1e-9);
   EXPECT_NEAR(rows[0]["within_5_bpm"].get<double>(), 0.75, 1e-9);
+}
+
+// Of one student in four trainings.
+SweepResults Precisions() {
+  std::vector<v1::Job> jobs;
+  for (const int microbatch : {0, 32}) {
+    for (const auto precision : {v1::PRECISION_UNSPECIFIED, v1::PRECISION_BF16}) {
+      jobs.push_back(SucceededJob("resnet1d-4/4", Scratch(), "", 0, 0, 5 + microbatch));
+      auto& train = *jobs.back().mutable_spec()->mutable_train();
+      train.set_batch(128);
+      if (microbatch > 0) train.set_microbatch(microbatch);
+      if (precision != v1::PRECISION_UNSPECIFIED) train.set_precision(precision);
+    }
+  }
+  v1::Sweep sweep;
+  sweep.mutable_spec()->add_train_axes()->set_field("precision");
+  sweep.mutable_spec()->add_overrides()->mutable_train()->set_microbatch(32);
+  return Select(sweep, jobs);
+}
+
+TEST(ResultRows, TellTheTrainingValuesThatTheSweepVaries) {
+  std::vector<std::string> texts;
+  for (const Json& row : ResultRows(Precisions())) texts.push_back(row["train"]);
+  EXPECT_THAT(texts, ElementsAre("microbatch=128,precision=fp32", "microbatch=128,precision=bf16",
+                                 "microbatch=32,precision=fp32", "microbatch=32,precision=bf16"));
+}
+
+TEST(GroupedRows, KeepValuesOfATrainingAxisApart) {
+  SweepResults results = Precisions();
+  const auto rows = GroupedRows(results);
+  ASSERT_THAT(rows, SizeIs(2));
+  EXPECT_EQ(rows[0]["train"], "precision=fp32");
+  EXPECT_EQ(rows[1]["train"], "precision=bf16");
+  EXPECT_EQ(rows[1]["jobs"], 2);
+  const auto columns = WithTrain(GroupedColumns(), rows);
+  EXPECT_EQ(columns.size(), GroupedColumns().size() + 1);
+  EXPECT_EQ(columns[4].key, "train");
+  // Values that move with the seeds are averaged with them, and `select` chooses among values.
+  auto& zip = *results.sweep.mutable_spec()->add_zip();
+  *zip.add_axes() = "seeds";
+  *zip.add_axes() = "train.precision";
+  EXPECT_THAT(GroupedRows(results), SizeIs(1));
+  EXPECT_TRUE(GroupedRows(results)[0]["train"].is_null());
+  EXPECT_EQ(WithTrain(GroupedColumns(), GroupedRows(results)).size(), GroupedColumns().size());
+  results.sweep.mutable_spec()->clear_zip();
+  results.sweep.mutable_spec()->mutable_select()->set_by("val.mae_bpm");
+  EXPECT_THAT(GroupedRows(results), SizeIs(1));
+}
+
+TEST(JobDetails, TellEpochsRunAndTheMicrobatchUsed) {
+  v1::Job job = SucceededJob("resnet1d-4/4", Scratch(), "", 0, 0, 5);
+  job.set_epochs(40);
+  job.mutable_result()->set_epochs(12);
+  job.mutable_result()->set_kept_epoch(8);
+  EXPECT_TRUE(JobDetails(job)["result"]["microbatch"].is_null());
+  job.mutable_result()->set_microbatch(64);
+  const Json result = JobDetails(job)["result"];
+  EXPECT_EQ(result["epochs"], 40);
+  EXPECT_EQ(result["epochs_trained"], 12);
+  EXPECT_EQ(result["kept_epoch"], 8);
+  EXPECT_EQ(result["microbatch"], 64);
 }
 
 TEST(MethodRows, GiveThePairedGainWithItsInterval) {
