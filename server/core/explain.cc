@@ -155,9 +155,10 @@ void Explainer::Failed() {
           absl::StrCat(
               "attempt ", row.attempt, " ran out of memory on ", worker,
               memory.had > 0 ? absl::StrCat(", in a slot of ", MemoryText(memory.had)) : "",
-              memory.enough() ? "; a worker with a larger slot is known now"
-                              : "; no known worker has a larger slot: one, a smaller "
-                                "train.batch or a smaller network would help",
+              memory.enough()
+                  ? "; a worker with a larger slot is known now"
+                  : "; no known worker has a larger slot: one, a smaller "
+                    "train.batch, train.microbatch: auto or a smaller network would help",
               retry),
           related);
       return;

@@ -73,7 +73,8 @@ std::string MemoryAdvice(const MoreMemory& memory) {
   return absl::StrCat(
       "; its slot had ", MemoryText(memory.had),
       ", and no known worker has a slot with more: a worker with larger slots "
-      "(fewer on the machine), a smaller train.batch or a smaller network would help");
+      "(fewer on the machine), a smaller train.batch, train.microbatch: auto or a smaller network "
+      "would help");
 }
 
 }  // namespace

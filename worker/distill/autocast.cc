@@ -12,6 +12,7 @@ void Switch(c10::DeviceType device, bool on) {
   at::autocast::set_autocast_dtype(device, at::kBFloat16);
   at::autocast::set_autocast_enabled(device, on);
 }
+bool IsOn(c10::DeviceType device) { return at::autocast::is_autocast_enabled(device); }
 #else
 void Switch(c10::DeviceType device, bool on) {
   if (device == c10::DeviceType::CUDA) {
@@ -21,6 +22,10 @@ void Switch(c10::DeviceType device, bool on) {
     at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
     at::autocast::set_cpu_enabled(on);
   }
+}
+bool IsOn(c10::DeviceType device) {
+  return device == c10::DeviceType::CUDA ? at::autocast::is_enabled()
+                                         : at::autocast::is_cpu_enabled();
 }
 #endif
 
@@ -39,5 +44,7 @@ Autocast::~Autocast() {
   Switch(device_, false);
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
 }
+
+bool AutocastIsOn(c10::DeviceType device) { return IsOn(device); }
 
 }  // namespace retort::distill

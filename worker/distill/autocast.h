@@ -23,6 +23,9 @@ class Autocast {
   const c10::DeviceType device_;
 };
 
+// Whether it is on for this thread and kind of device.
+bool AutocastIsOn(c10::DeviceType device);
+
 }  // namespace retort::distill
 
 #endif  // RETORT_WORKER_DISTILL_AUTOCAST_H_

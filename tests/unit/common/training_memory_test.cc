@@ -33,9 +33,11 @@ TEST(TrainingMemoryTest, LiesLittleAboveWhatRunnersWereSeenToTake) {
     int base, blocks, batch;
     double peak;
   };
-  for (const Seen& seen :
-       {Seen{4, 4, 128, 191}, {32, 8, 128, 325}, {32, 8, 512, 479}, {64, 8, 128, 539},
-        {128, 8, 128, 789}}) {
+  for (const Seen& seen : {Seen{4, 4, 128, 191},
+                           {32, 8, 128, 325},
+                           {32, 8, 512, 479},
+                           {64, 8, 128, 539},
+                           {128, 8, 128, 789}}) {
     const double estimate = MiB(Spec(seen.base, seen.blocks, seen.batch));
     EXPECT_GT(estimate, seen.peak) << seen.base << "/" << seen.blocks << " " << seen.batch;
     EXPECT_LT(estimate, 1.5 * seen.peak) << seen.base << "/" << seen.blocks << " " << seen.batch;
@@ -54,6 +56,16 @@ TEST(TrainingMemoryTest, GrowsWithBatchNetworkDataAndTeacher) {
   student.mutable_method()->mutable_soft();
   *student.mutable_teacher_model() = Spec(32, 8).model();
   EXPECT_GT(MiB(student), alone + 50);
+}
+
+// Of auto the whole batch counts: a slot that holds it is tried first.
+TEST(TrainingMemoryTest, AMicrobatchNeedsWhatABatchOfItsSizeDoes) {
+  v1::TrainingSpec spec = Spec(32, 8, 512);
+  const double whole = MiB(spec);
+  spec.mutable_train()->set_microbatch(128);
+  EXPECT_EQ(MiB(spec), MiB(Spec(32, 8, 128)));
+  spec.mutable_train()->set_microbatch(0);
+  EXPECT_EQ(MiB(spec), whole);
 }
 
 TEST(TrainingMemoryTest, RefusesANetworkWithoutSizes) {

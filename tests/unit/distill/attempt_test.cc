@@ -13,8 +13,10 @@
 #include "common/spec/safetensors.h"
 #include "synthetic.h"
 #include "worker/distill/checkpoint.h"
+#include "worker/distill/failure.h"
 #include "worker/distill/files.h"
 #include "worker/distill/machine.h"
+#include "worker/distill/out_of_memory.h"
 #include "worker/distill/teacher.h"
 #include "worker/distill/weights.h"
 
@@ -22,6 +24,8 @@ namespace retort::distill {
 namespace {
 
 using testing::HasSubstr;
+
+using Outcome = std::variant<v1::RunnerFinished, v1::Failure>;
 
 class AttemptTest : public testing::Test {
  protected:
@@ -46,7 +50,7 @@ class AttemptTest : public testing::Test {
     job.set_threads(1);
     return job;
   }
-  std::variant<v1::RunnerFinished, v1::Failure> Run(const v1::RunJob& job) {
+  Outcome Run(const v1::RunJob& job) {
     points_ = 0;
     started_ = false;
     return attempts_->Run(
@@ -350,76 +354,120 @@ TEST_F(AttemptTest, ANetworkThatNoMemoryHoldsIsOutOfMemory) {
   EXPECT_EQ(failure.cause(), v1::FAILURE_CAUSE_OUT_OF_MEMORY) << failure.message();
 }
 
-// In a process of its own, whose address space ends `room_mib` behind what it has: runs a job with
-// a batch of 3000 windows, which needs more than 1 GiB at once, and leaves with 0 if `good` says so
-// of what became of it.
+// Jobs with a batch of 3000 windows, which needs more than 1 GiB at once, in processes of their own
+// whose address space grows by 500 MiB at most.
 class TightMemoryTest : public AttemptTest {
  protected:
   TightMemoryTest() { testing::GTEST_FLAG(death_test_style) = "threadsafe"; }
 
-  template <typename F>
-  [[noreturn]] void RunAndLeave(int64_t room_mib, F good) {
-    Put("data", SineDataset(6, 1000));
+  // microbatch negative: unset.
+  v1::RunJob LargeJob(int microbatch) {
     auto spec = Job(ResNet(32, 4), Scratch(), 1);
-    spec.mutable_model()->mutable_resnet1d()->set_kernel(1);  // little to compute, as much to keep
+    auto& net = *spec.mutable_model()->mutable_resnet1d();
+    net.set_kernel(1);  // little to compute, as much to keep
+    net.set_dropout(0.1);
     spec.mutable_train()->set_batch(3000);
-    if (microbatch_ >= 0) spec.mutable_train()->set_microbatch(microbatch_);
+    if (microbatch >= 0) spec.mutable_train()->set_microbatch(microbatch);
     auto job = JobOf(spec);
+    job.set_work_dir(folder_ + "/work" + std::to_string(microbatch));
+    return job;
+  }
+
+  void Limit(rlim_t bytes) {
+    const rlimit limit{bytes, RLIM_INFINITY};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+  }
+
+  Outcome RunTight(int microbatch) {
+    Put("data", SineDataset(6, 1000));
     // As the runner does when it starts: OpenBLAS, without memory for its own work space, tries for
     // ever to get it, and keeps it once it has it.
     SetThreads(1);
     SlowBlasWarning();
     int64_t pages = 0;
     std::ifstream("/proc/self/statm") >> pages;
-    const auto bytes = static_cast<rlim_t>(pages * ::getpagesize() + (room_mib << 20));
-    const rlimit tight{bytes, bytes};
-    if (setrlimit(RLIMIT_AS, &tight) != 0) _exit(2);
-    const auto outcome = Run(job);
+    Limit(static_cast<rlim_t>(pages * ::getpagesize()) + (500 << 20));
+    const auto outcome = Run(LargeJob(microbatch));
+    Limit(RLIM_INFINITY);
     if (const auto* failure = std::get_if<v1::Failure>(&outcome)) {
       std::cerr << failure->message() << std::endl;
     }
     std::cerr << log_ << std::endl;
-    std::filesystem::remove_all(folder_);
-    _exit(good(outcome) ? 0 : 1);
+    return outcome;
   }
 
-  int microbatch_ = -1;  // of the spec; negative: unset
+  [[noreturn]] void Leave(bool good) {
+    std::filesystem::remove_all(folder_);
+    _exit(good ? 0 : 1);
+  }
+
+  [[noreturn]] void FailForMemory() {
+    const Outcome outcome = RunTight(-1);
+    const auto* failure = std::get_if<v1::Failure>(&outcome);
+    Leave(failure != nullptr && failure->cause() == v1::FAILURE_CAUSE_OUT_OF_MEMORY);
+  }
+
+  [[noreturn]] void FitInPieces() {
+    const Outcome outcome = RunTight(100);
+    const auto* done = std::get_if<v1::RunnerFinished>(&outcome);
+    Leave(done != nullptr && done->result().microbatch() == 100);
+  }
+
+  // What failed before leaves no trace: with as many windows at once from the start it would have
+  // ended with the same bits.
+  [[noreturn]] void HalveUntilItFits() {
+    const Outcome outcome = RunTight(0);
+    const auto* done = std::get_if<v1::RunnerFinished>(&outcome);
+    if (done == nullptr) Leave(false);
+    const int used = done->result().microbatch();
+    std::cerr << "took " << used << std::endl;
+    if (used != 1500 && used != 750 && used != 375) Leave(false);
+    const Outcome again = Run(LargeJob(used));
+    const auto* wanted = std::get_if<v1::RunnerFinished>(&again);
+    Leave(wanted != nullptr &&
+          *ReadWholeFile(wanted->weights_path()) == *ReadWholeFile(done->weights_path()));
+  }
 };
 
-using Outcome = std::variant<v1::RunnerFinished, v1::Failure>;
-
 TEST_F(TightMemoryTest, ABatchThatDoesNotFitIsOutOfMemory) {
-  EXPECT_EXIT(RunAndLeave(500,
-                          [](const Outcome& outcome) {
-                            const auto* failure = std::get_if<v1::Failure>(&outcome);
-                            return failure != nullptr &&
-                                   failure->cause() == v1::FAILURE_CAUSE_OUT_OF_MEMORY;
-                          }),
-              testing::ExitedWithCode(0), "can't allocate memory|memory is not enough");
+  EXPECT_EXIT(FailForMemory(), testing::ExitedWithCode(0),
+              "can't allocate memory|memory is not enough");
 }
 
 TEST_F(TightMemoryTest, InMicrobatchesItFits) {
-  microbatch_ = 100;
-  EXPECT_EXIT(RunAndLeave(500,
-                          [](const Outcome& outcome) {
-                            const auto* done = std::get_if<v1::RunnerFinished>(&outcome);
-                            return done != nullptr && done->result().microbatch() == 100;
-                          }),
-              testing::ExitedWithCode(0), "done in");
+  EXPECT_EXIT(FitInPieces(), testing::ExitedWithCode(0), "done in");
 }
 
-TEST_F(TightMemoryTest, AutoHalvesUntilItFits) {
-  microbatch_ = 0;
-  EXPECT_EXIT(RunAndLeave(500,
-                          [](const Outcome& outcome) {
-                            const auto* done = std::get_if<v1::RunnerFinished>(&outcome);
-                            if (done == nullptr) return false;
-                            const int used = done->result().microbatch();
-                            return done->result().epochs() == 1 &&
-                                   (used == 1500 || used == 750 || used == 375);
-                          }),
-              testing::ExitedWithCode(0),
+TEST_F(TightMemoryTest, AutoHalvesUntilItFitsAndGoesOnFromTheStateBefore) {
+  EXPECT_EXIT(HalveUntilItFits(), testing::ExitedWithCode(0),
               "memory is not enough at step 0 of epoch 0: goes on with micro-batches of 1500");
+}
+
+TEST(OutOfMemoryTest, IsKnownByTypeAndByWords) {
+  EXPECT_TRUE(IsOutOfMemory(std::bad_alloc()));
+  EXPECT_TRUE(IsOutOfMemory(Failure(v1::FAILURE_CAUSE_OUT_OF_MEMORY, "x")));
+  EXPECT_FALSE(IsOutOfMemory(Failure(v1::FAILURE_CAUSE_NUMERIC, "runs out of memory lane")));
+  EXPECT_FALSE(IsOutOfMemory(std::runtime_error("shapes differ")));
+  // As CUDA's allocator says it.
+  try {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate 2.00 GiB");
+  } catch (const std::exception& error) {
+    EXPECT_TRUE(IsOutOfMemory(error));
+  }
+  try {
+    torch::empty({int64_t{1} << 50});
+    FAIL();
+  } catch (const std::exception& error) {
+    EXPECT_TRUE(IsOutOfMemory(error)) << error.what();
+  }
+}
+
+TEST_F(AttemptTest, WhatElseGoesWrongIsACrashThatSaysWhat) {
+  auto job = JobOf(Job(ResNet(4, 4), Scratch(), 1));
+  job.set_work_dir(folder_ + "/data/work");  // below a file
+  const auto failure = Fail(job);
+  EXPECT_EQ(failure.cause(), v1::FAILURE_CAUSE_CRASHED);
+  EXPECT_THAT(failure.message(), HasSubstr(folder_ + "/data/work"));
 }
 
 class GivenTeacherTest : public AttemptTest {

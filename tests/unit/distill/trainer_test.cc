@@ -1,6 +1,5 @@
 #include "worker/distill/trainer.h"
 
-#include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +8,7 @@
 #include <set>
 
 #include "synthetic.h"
+#include "worker/distill/autocast.h"
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/losses.h"
@@ -285,8 +285,39 @@ TEST_F(TrainerTest, Bf16LearnsAsWellAndIsAnotherComputation) {
     EXPECT_NE(loss_bf16, loss);
     EXPECT_NEAR(loss_bf16, loss, 0.1);
     EXPECT_NEAR(TestMae(*bf16.network), TestMae(*fp32.network), 2) << model.ShortDebugString();
-    EXPECT_FALSE(at::autocast::is_cpu_enabled());
+    EXPECT_FALSE(AutocastIsOn(torch::kCPU));
   }
+}
+
+// Weights that were cast in one pass must not serve the next, after the optimiser changed them.
+TEST(AutocastTest, CastsAnewInEachPass) {
+  torch::Tensor weight = torch::ones({4, 4}).requires_grad_();
+  const torch::Tensor x = torch::ones({1, 4});
+  for (const double value : {1.0, 2.0}) {
+    {
+      torch::NoGradGuard no_grad;
+      weight.fill_(value);
+    }
+    const Autocast autocast(v1::PRECISION_BF16, torch::kCPU);
+    EXPECT_TRUE(AutocastIsOn(torch::kCPU));
+    EXPECT_FALSE(AutocastIsOn(torch::kCUDA));
+    const torch::Tensor y = torch::mm(x, weight);
+    EXPECT_EQ(y.scalar_type(), torch::kBFloat16);
+    EXPECT_EQ(y[0][0].item<double>(), 4 * value);
+  }
+  const Autocast none(v1::PRECISION_UNSPECIFIED, torch::kCPU);
+  EXPECT_FALSE(AutocastIsOn(torch::kCPU));
+  EXPECT_EQ(torch::mm(x, weight).scalar_type(), torch::kFloat);
+}
+
+// Without a GPU only the switch can be tried.
+TEST(AutocastTest, SwitchesTheDeviceItIsAskedFor) {
+  {
+    const Autocast autocast(v1::PRECISION_BF16, torch::kCUDA);
+    EXPECT_TRUE(AutocastIsOn(torch::kCUDA));
+    EXPECT_FALSE(AutocastIsOn(torch::kCPU));
+  }
+  EXPECT_FALSE(AutocastIsOn(torch::kCUDA));
 }
 
 TEST(MicrobatchTest, HalvesWhereTheSpecAllowsIt) {

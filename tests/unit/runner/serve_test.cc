@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +100,15 @@ class RunnerProcess {
     if (commands_ >= 0) close(commands_);
     commands_ = -1;
   }
+  // Lets its address space grow by so much.
+  void LimitMemory(int64_t room_mib) {
+    int64_t pages = 0;
+    std::ifstream("/proc/" + std::to_string(pid_) + "/statm") >> pages;
+    const auto bytes = static_cast<rlim_t>(pages * getpagesize() + (room_mib << 20));
+    const rlimit limit{bytes, RLIM_INFINITY};
+    ASSERT_EQ(prlimit(pid_, RLIMIT_AS, &limit, nullptr), 0);
+  }
+  void Kill() { kill(pid_, SIGKILL); }
   // Exit code, or -1 if it does not leave within some seconds.
   int Wait() {
     for (int i = 0; i < 500; ++i) {
@@ -197,6 +207,31 @@ TEST_F(ServeTest, AnswersMalformedCommandsAndBadSpecsWithInvalid) {
   EXPECT_THAT(event.failed().message(), HasSubstr("spec.train.epochs: -1"));
   runner_.Send(Run(1));
   EXPECT_TRUE(runner_.Next().has_started());
+}
+
+// What a worker's limit of memory does to it.
+TEST_F(ServeTest, SaysThatItsMemoryIsNotEnoughAndTakesTheNext) {
+  runner_.LimitMemory(1000);
+  auto large = Run(1);
+  *large.mutable_run()->mutable_spec()->mutable_model() = distill::Mlp(32000, 2);
+  runner_.Send(large);
+  EXPECT_TRUE(runner_.Next().has_started());
+  const auto event = runner_.Next();
+  EXPECT_EQ(event.failed().cause(), v1::FAILURE_CAUSE_OUT_OF_MEMORY) << event.ShortDebugString();
+  EXPECT_THAT(event.failed().message(), HasSubstr("can't allocate memory"));
+  runner_.Send(Run(1));
+  EXPECT_TRUE(runner_.Next().has_started());
+  EXPECT_TRUE(runner_.NextBesideProgress().has_finished());
+}
+
+// An agent sees that its events end without an outcome, and calls that CRASHED.
+TEST_F(ServeTest, KilledWhileItTrainsItSaysNothingMore) {
+  runner_.Send(Run(100000));
+  EXPECT_TRUE(runner_.Next().has_started());
+  runner_.Kill();
+  const auto last = runner_.NextBesideProgress();
+  EXPECT_EQ(last.event_case(), v1::RunnerEvent::EVENT_NOT_SET) << last.ShortDebugString();
+  EXPECT_EQ(runner_.Wait(), 1000);
 }
 
 TEST_F(ServeTest, LeavesInTheMiddleOfTrainingWhenTheAgentIsGone) {
