@@ -72,7 +72,7 @@ double SecondsOfAStep(const v1::TrainingSpec& spec, const Material& material) {
   const TrainingHooks hooks{.stop = stop,
                             .share = share,
                             .unix_ms = [] { return int64_t{0}; },
-                            .on_epoch = [](int, const std::vector<v1::MetricPoint>&) {},
+                            .on_epoch = [](int, int, const std::vector<v1::MetricPoint>&) {},
                             .on_checkpoint = [](const Checkpoint&) {},
                             .checkpoint_every_s = 0,
                             .check_time = [] {}};
