@@ -11,6 +11,7 @@
 #include "common/ids.h"
 #include "common/spec/dataset.h"
 #include "common/spec/given_teacher.h"
+#include "common/spec/labels.h"
 #include "common/spec/outputs_file.h"
 #include "common/spec/safetensors.h"
 #include "common/spec/weights_file.h"
@@ -167,7 +168,7 @@ absl::Status LoadGivenTeachers(const SweepReader& reader, const std::string& fol
       const auto& names = method.teachers();
       const bool learns =
           names.empty() || std::find(names.begin(), names.end(), teacher.name()) != names.end();
-      if (!learns || !method.method().has_feature() || draft.spec.exclude_size() > 0 ||
+      if (!learns || !FeaturesOf(method.method()) || draft.spec.exclude_size() > 0 ||
           !teacher.given().has_outputs_sha256() || teacher.outputs_features() > 0) {
         continue;
       }

@@ -129,20 +129,6 @@ absl::Status ReadEntry(const SweepReader& reader, const YamlNode& node, const st
   return ReadFamily(reader, *family, path + "." + family->key, family->key, out);
 }
 
-// One method with its axes, from `name: {fields}`.
-template <typename M>
-absl::StatusOr<std::vector<v1::MethodSpec>> ReadKind(const SweepReader& reader,
-                                                     const YamlNode& node, const std::string& path,
-                                                     const M& start,
-                                                     M* (v1::MethodSpec::*mutable_kind)(),
-                                                     const std::vector<std::string>& others) {
-  RETORT_ASSIGN_OR_RETURN(const std::vector<M> kinds,
-                          reader.Combinations(node, path, start, others));
-  std::vector<v1::MethodSpec> out;
-  for (const M& kind : kinds) *(out.emplace_back().*mutable_kind)() = kind;
-  return out;
-}
-
 // DkdMethod's fields as `preset` gives them.
 absl::StatusOr<v1::DkdMethod> DkdPreset(const SweepReader& reader, const YamlNode& node,
                                         const std::string& path) {
@@ -163,28 +149,29 @@ absl::StatusOr<v1::DkdMethod> DkdPreset(const SweepReader& reader, const YamlNod
   return dkd;
 }
 
+// One method with its axes, from `name: {fields}`.
 absl::StatusOr<std::vector<v1::MethodSpec>> ReadMethod(const SweepReader& reader,
                                                        const YamlNode& node,
                                                        const std::string& path) {
-  using v1::MethodSpec;
-  const std::vector<std::string> others = {"teachers"};
   if (!node.is_mapping()) {
     return reader.Expected(node, path, "a mapping of the method's fields");
   }
-  if (node.key == "scratch") {
-    return ReadKind(reader, node, path, v1::ScratchMethod(), &MethodSpec::mutable_scratch, others);
+  v1::MethodSpec start;
+  const auto& kind = *start.GetDescriptor()->FindFieldByName(node.key);
+  const auto& reflection = *start.GetReflection();
+  reflection.MutableMessage(&start, &kind);
+  std::vector<std::string> others = {"teachers"};
+  if (start.has_dkd()) {
+    RETORT_ASSIGN_OR_RETURN(*start.mutable_dkd(), DkdPreset(reader, node, path));
+    others.push_back("preset");
   }
-  if (node.key == "hard") {
-    return ReadKind(reader, node, path, v1::HardMethod(), &MethodSpec::mutable_hard, others);
+  RETORT_ASSIGN_OR_RETURN(const SweepReader::Messages all,
+                          reader.Combine(node, path, reflection.GetMessage(start, &kind), others));
+  std::vector<v1::MethodSpec> out;
+  for (const auto& fields : all) {
+    reflection.MutableMessage(&out.emplace_back(), &kind)->CopyFrom(*fields);
   }
-  if (node.key == "soft") {
-    return ReadKind(reader, node, path, v1::SoftMethod(), &MethodSpec::mutable_soft, others);
-  }
-  if (node.key == "feature") {
-    return ReadKind(reader, node, path, v1::FeatureMethod(), &MethodSpec::mutable_feature, others);
-  }
-  RETORT_ASSIGN_OR_RETURN(const v1::DkdMethod start, DkdPreset(reader, node, path));
-  return ReadKind(reader, node, path, start, &MethodSpec::mutable_dkd, {"teachers", "preset"});
+  return out;
 }
 
 absl::Status UnknownMethod(const std::string& name) {

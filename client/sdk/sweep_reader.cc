@@ -175,4 +175,36 @@ std::string SweepReader::TooMany() {
   return absl::StrCat("more than ", kMaxCombinations, " combinations; give fewer values");
 }
 
+absl::StatusOr<SweepReader::Messages> SweepReader::Combine(
+    const YamlNode& node, const std::string& path, const google::protobuf::Message& start,
+    const std::vector<std::string>& others) const {
+  std::vector<std::string> keys = FieldNames(start);
+  keys.insert(keys.end(), others.begin(), others.end());
+  RETORT_RETURN_IF_ERROR(CheckKeys(node, path, keys));
+  const auto copy = [](const google::protobuf::Message& of) {
+    std::unique_ptr<google::protobuf::Message> made(of.New());
+    made->CopyFrom(of);
+    return made;
+  };
+  Messages out;
+  out.push_back(copy(start));
+  for (const YamlNode& item : node.items) {
+    if (IsOneOf(item.key, others)) continue;
+    const std::string here = path + "." + item.key;
+    if (item.is_list()) RETORT_RETURN_IF_ERROR(CheckList(item, here, "values"));
+    const size_t count = item.is_list() ? item.items.size() : 1;
+    if (out.size() * count > kMaxCombinations) return Fail(here, TooMany());
+    Messages next;
+    for (const auto& before : out) {
+      for (size_t i = 0; i < count; ++i) {
+        next.push_back(copy(*before));
+        RETORT_RETURN_IF_ERROR(Set(*next.back(), item.key, item.is_list() ? item.items[i] : item,
+                                   item.is_list() ? At(here, i) : here));
+      }
+    }
+    out = std::move(next);
+  }
+  return out;
+}
+
 }  // namespace retort

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,28 +61,16 @@ class SweepReader {
   absl::StatusOr<std::vector<M>> Combinations(const YamlNode& node, const std::string& path,
                                               const M& start,
                                               const std::vector<std::string>& others = {}) const {
-    std::vector<std::string> keys = FieldNames(start);
-    keys.insert(keys.end(), others.begin(), others.end());
-    RETORT_RETURN_IF_ERROR(CheckKeys(node, path, keys));
-    std::vector<M> out = {start};
-    for (const YamlNode& item : node.items) {
-      if (IsOneOf(item.key, others)) continue;
-      const std::string here = path + "." + item.key;
-      if (item.is_list()) RETORT_RETURN_IF_ERROR(CheckList(item, here, "values"));
-      const size_t count = item.is_list() ? item.items.size() : 1;
-      if (out.size() * count > kMaxCombinations) return Fail(here, TooMany());
-      std::vector<M> next;
-      for (const M& before : out) {
-        for (size_t i = 0; i < count; ++i) {
-          next.push_back(before);
-          RETORT_RETURN_IF_ERROR(Set(next.back(), item.key, item.is_list() ? item.items[i] : item,
-                                     item.is_list() ? At(here, i) : here));
-        }
-      }
-      out = std::move(next);
-    }
+    RETORT_ASSIGN_OR_RETURN(const Messages all, Combine(node, path, start, others));
+    std::vector<M> out;
+    for (const auto& message : all) out.push_back(static_cast<const M&>(*message));
     return out;
   }
+  // The same for a message whose type is not known.
+  using Messages = std::vector<std::unique_ptr<google::protobuf::Message>>;
+  absl::StatusOr<Messages> Combine(const YamlNode& node, const std::string& path,
+                                   const google::protobuf::Message& start,
+                                   const std::vector<std::string>& others) const;
 
   // `path[i]`.
   static std::string At(std::string_view path, size_t i);

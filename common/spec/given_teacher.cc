@@ -83,7 +83,7 @@ Expected<bool> CheckTaught(const v1::NamedTeacher& teacher, const v1::NamedDatas
                  ". Outputs for it would be right, or exclude: [{teacher: " + teacher.name() +
                  ", dataset: " + dataset.name() + "}]"};
   }
-  if (method.has_feature() && teacher.outputs_features() == 0) {
+  if (FeaturesOf(method) && teacher.outputs_features() == 0) {
     return Error{"methods: feature learns from a teacher's features, and the outputs of '" +
                  teacher.name() +
                  "' have none; a tensor 'features' in them would be right, or `teachers:` of the "

@@ -59,6 +59,8 @@ std::string FieldText(const Message& message, const FieldDescriptor& field) {
       return ShortNumber(reflection.GetDouble(message, &field));
     case FieldDescriptor::CPPTYPE_BOOL:
       return reflection.GetBool(message, &field) ? "true" : "false";
+    case FieldDescriptor::CPPTYPE_STRING:
+      return reflection.GetString(message, &field);
     case FieldDescriptor::CPPTYPE_ENUM: {
       // FEATURE_NORM_L2 of FeatureNorm is `l2`: the value at 0 is PREFIX_UNSPECIFIED.
       const auto* value = reflection.GetEnum(message, &field);
@@ -121,6 +123,26 @@ std::string MethodLabel(const v1::MethodSpec& method) {
 bool NeedsTeacher(const v1::MethodSpec& method) {
   return method.kind_case() != v1::MethodSpec::kScratch &&
          method.kind_case() != v1::MethodSpec::KIND_NOT_SET;
+}
+
+double TargetWidth(const v1::MethodSpec& method) {
+  const Message* kind = SetKind(method);
+  if (kind == nullptr) return 0;
+  const auto* sigma = kind->GetDescriptor()->FindFieldByName("sigma");
+  return sigma == nullptr ? 0 : kind->GetReflection()->GetDouble(*kind, sigma);
+}
+
+std::optional<ComparedFeatures> FeaturesOf(const v1::MethodSpec& method) {
+  const Message* kind = SetKind(method);
+  if (kind == nullptr) return std::nullopt;
+  const auto field = [&](const char* name) { return kind->GetDescriptor()->FindFieldByName(name); };
+  const auto *student = field("student_stage"), *teacher = field("teacher_stage"),
+             *norm = field("norm");
+  if (student == nullptr || teacher == nullptr || norm == nullptr) return std::nullopt;
+  const auto& reflection = *kind->GetReflection();
+  return ComparedFeatures{reflection.GetString(*kind, student),
+                          reflection.GetString(*kind, teacher),
+                          static_cast<v1::FeatureNorm>(reflection.GetEnumValue(*kind, norm))};
 }
 
 bool GlobMatches(std::string_view glob, std::string_view text) {

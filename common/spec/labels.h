@@ -5,6 +5,7 @@
 
 #include <google/protobuf/message.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,20 @@ bool NeedsTeacher(const v1::MethodSpec& method);
 // type's prefix.
 std::string FieldText(const google::protobuf::Message& message,
                       const google::protobuf::FieldDescriptor& field);
+
+// Width of the Gaussian targets in BPM that the reference's part of the loss has: the method's
+// field `sigma`; 0 for one-hot.
+double TargetWidth(const v1::MethodSpec& method);
+
+// Which features a method compares, and how.
+struct ComparedFeatures {
+  std::string student_stage;  // empty: penultimate
+  std::string teacher_stage;
+  v1::FeatureNorm norm = v1::FEATURE_NORM_NONE;
+};
+// Of a method whose message has the fields student_stage, teacher_stage and norm; nothing for
+// others.
+std::optional<ComparedFeatures> FeaturesOf(const v1::MethodSpec& method);
 
 // A number as a person writes it: the shortest decimal that reads back as the same double.
 std::string ShortNumber(double value);

@@ -15,24 +15,6 @@ constexpr double kFloatBytes = 4;
 constexpr double kEvaluatedRows = 512;  // of worker/distill/evaluate.cc and teacher.cc
 constexpr double kMostBytes = static_cast<double>(int64_t{1} << 60);
 
-bool HasGaussianTarget(const v1::MethodSpec& method) {
-  switch (method.kind_case()) {
-    case v1::MethodSpec::kScratch:
-      return method.scratch().sigma() > 0;
-    case v1::MethodSpec::kHard:
-      return method.hard().sigma() > 0;
-    case v1::MethodSpec::kSoft:
-      return method.soft().sigma() > 0;
-    case v1::MethodSpec::kDkd:
-      return method.dkd().sigma() > 0;
-    case v1::MethodSpec::kFeature:
-      return method.feature().sigma() > 0;
-    case v1::MethodSpec::KIND_NOT_SET:
-      return false;
-  }
-  return false;
-}
-
 // Width of the penultimate layer.
 double Features(const v1::ModelSpec& model, int samples) {
   if (model.has_mlp()) return model.mlp().width();
@@ -63,7 +45,7 @@ Expected<int64_t> TrainingMemoryBytes(const v1::TrainingSpec& spec, const Traini
   double largest_layers = static_cast<double>(cost->peak_activation_bytes());
   double bytes = kRunnerBytes + data.dataset_bytes + 2 * data.largest_dataset;
   bytes += kFloatBytes * WindowsAtOnce(spec.train()) * KeptForBackward(spec.model(), data.samples);
-  if (HasGaussianTarget(spec.method())) bytes += kFloatBytes * data.train_windows * kClasses;
+  if (TargetWidth(spec.method()) > 0) bytes += kFloatBytes * data.train_windows * kClasses;
   if (NeedsTeacher(spec.method()) && spec.has_teacher_model()) {
     const auto teacher = CostOf(spec.teacher_model(), data.samples);
     if (!teacher.ok()) return Error{teacher.error()};
@@ -72,8 +54,7 @@ Expected<int64_t> TrainingMemoryBytes(const v1::TrainingSpec& spec, const Traini
         std::max(largest_layers, static_cast<double>(teacher->peak_activation_bytes()));
     bytes += 2 * static_cast<double>(teacher->size_bytes());
     bytes += 3 * kFloatBytes * data.train_windows * data.channels * (kClasses + features);
-    if (spec.method().has_feature())
-      params += (Features(spec.model(), data.samples) + 1) * features;
+    if (FeaturesOf(spec.method())) params += (Features(spec.model(), data.samples) + 1) * features;
   }
   bytes += 2 * kEvaluatedRows * largest_layers;
   bytes += (spec.train().optimizer() == v1::OPTIMIZER_SGD ? 5 : 6) * kFloatBytes * params;

@@ -15,6 +15,7 @@
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
 #include "common/spec/split.h"
+#include "common/spec/stages.h"
 #include "common/spec/train.h"
 #include "common/spec/training_memory.h"
 #include "common/status.h"
@@ -139,6 +140,12 @@ Method Expander::ReadMethod(const v1::SweepMethod& method) const {
   FillDefaults(out.spec);
   if (out.spec.has_dkd() && !out.spec.dkd().has_ce_weight()) {
     out.spec.mutable_dkd()->set_ce_weight(1 - out.spec.dkd().lambda());
+  }
+  if (out.spec.has_feature()) {
+    // Said and left out is one job.
+    auto& feature = *out.spec.mutable_feature();
+    if (feature.student_stage() == kPenultimate) feature.clear_student_stage();
+    if (feature.teacher_stage() == kPenultimate) feature.clear_teacher_stage();
   }
   const auto& names = method.teachers();
   for (const Network& teacher : teachers_) {
@@ -425,6 +432,11 @@ absl::StatusOr<const Expander::Common*> Expander::CommonOf(const Choice& choice,
     if (parts.teacher->model.family_case() == v1::ModelSpec::FAMILY_NOT_SET) {
       needs.clear_teacher_model();
     }
+    *needs.mutable_given_teacher() = spec.given_teacher();
+  }
+  if (const auto stages = CheckStages(needs); !stages.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("methods: ", stages.error(), " (student ", parts.student->label, ")"));
   }
   common.job = JobOf(spec, choice, fold, *parts.student);
   common.job.method = parts.method->label;

@@ -289,15 +289,17 @@ OutputsPtr AttemptRunner::Memory::OutputsOf(const v1::RunJob& job, const Inputs&
     const std::string name = is_outputs ? HashOf(spec.given_teacher()) : spec.teacher_job();
     teacher = {name, spec.teacher_model(), std::move(bytes), what};
   }
+  const auto compared = FeaturesOf(spec.method());
+  if (compared) teacher.stage = compared->teacher_stage;
   const auto outputs = outputs_.Get(TeacherOutputsKey(teacher, *inputs.dataset, windows), [&] {
     return is_outputs ? ReadGivenOutputs(std::move(teacher.bytes), what, *inputs.dataset, windows)
                       : LoadTeacherOutputs(teacher, *inputs.dataset, windows, job.cache_dir(),
                                            between_batches);
   });
-  if (spec.method().has_feature() && !outputs->features_IF.defined()) {
-    throw Failure(
-        v1::FAILURE_CAUSE_INVALID,
-        "given_teacher: " + what + ": gives no features, which the method feature learns from");
+  if (compared && !outputs->features_IF.defined()) {
+    throw Failure(v1::FAILURE_CAUSE_INVALID, "given_teacher: " + what +
+                                                 ": gives no features, which the method " +
+                                                 MethodName(spec.method()) + " learns from");
   }
   return outputs;
 }

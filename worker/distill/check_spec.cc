@@ -10,6 +10,7 @@
 
 #include "common/spec/given_teacher.h"
 #include "common/spec/labels.h"
+#include "common/spec/stages.h"
 #include "common/spec/train.h"
 #include "common/spec/trainer_version.h"
 #include "retort/v1/options.pb.h"
@@ -27,8 +28,9 @@ Error Wrong(const std::string& field, const std::string& why) {
 // Unset means something of its own there, or what was done before the field came.
 bool MayBeUnset(const FieldDescriptor& field) {
   constexpr const char* kFields[] = {
-      "retort.v1.DkdMethod.ce_weight", "retort.v1.TrainSpec.patience",
-      "retort.v1.TrainSpec.microbatch", "retort.v1.TrainSpec.precision"};
+      "retort.v1.DkdMethod.ce_weight",         "retort.v1.FeatureMethod.student_stage",
+      "retort.v1.FeatureMethod.teacher_stage", "retort.v1.TrainSpec.patience",
+      "retort.v1.TrainSpec.microbatch",        "retort.v1.TrainSpec.precision"};
   return std::find(std::begin(kFields), std::end(kFields), field.full_name()) != std::end(kFields);
 }
 
@@ -138,6 +140,8 @@ Expected<bool> CheckSpec(const v1::TrainingSpec& spec) {
   }
   if (auto checked = CheckModel(spec.model(), "model"); !checked.ok()) return checked;
   if (auto checked = CheckFields(spec.method(), "method"); !checked.ok()) return checked;
+  if (auto checked = CheckStages(spec); !checked.ok())
+    return Error{"spec.method." + checked.error()};
   if (auto checked = CheckFields(spec.train(), "train"); !checked.ok()) return checked;
   if (auto agrees = CheckTrain(spec.train()); !agrees.ok()) {
     return Error{"spec.train." + agrees.error()};

@@ -1,8 +1,8 @@
 #include "worker/distill/layers.h"
 
-#include <ATen/autocast_mode.h>
-
 #include <algorithm>
+
+#include "worker/distill/autocast.h"
 
 namespace retort::distill {
 namespace {
@@ -64,7 +64,7 @@ const Layers& LayersFor(const Tensor& windows_B1L, bool training) {
   constexpr int64_t kFewest = 16;  // windows that fill a vector
   const bool can = windows_B1L.device().is_cpu() && windows_B1L.scalar_type() == torch::kFloat &&
                    windows_B1L.size(0) >= kFewest && (training || !torch::GradMode::is_enabled()) &&
-                   !at::autocast::is_cpu_enabled();
+                   !AutocastIsOn(torch::kCPU);
   return can ? BatchInnerLayers() : TorchLayers();
 }
 

@@ -1,9 +1,6 @@
 #include "worker/distill/losses.h"
 
-#include <algorithm>
-
 #include "common/spec/heart_rate.h"
-#include "worker/distill/failure.h"
 
 namespace retort::distill {
 namespace {
@@ -20,46 +17,6 @@ Tensor OtherLogits(const Tensor& logits_BK, const Tensor& classes_B) {
 // KL between distributions given by their log-probabilities, per row.
 Tensor DivergenceOfLogs(const Tensor& student_log_p, const Tensor& teacher_log_p) {
   return (teacher_log_p.exp() * (teacher_log_p - student_log_p)).sum(1);
-}
-
-Loss HardLoss(const v1::HardMethod& method, const LossInputs& in) {
-  Loss loss;
-  loss.ce = CrossEntropy(in.logits_BK, in.classes_B, in.targets_BK).mean();
-  loss.kd = CrossEntropy(in.logits_BK, in.teacher_logits_BK.argmax(1), {}).mean();
-  loss.total = (1 - method.lambda()) * loss.ce + method.lambda() * loss.kd;
-  return loss;
-}
-
-Loss SoftLoss(const v1::SoftMethod& method, const LossInputs& in) {
-  const double t = method.temperature();
-  Loss loss;
-  loss.ce = CrossEntropy(in.logits_BK, in.classes_B, in.targets_BK).mean();
-  loss.kd = t * t * Divergence(in.logits_BK, in.teacher_logits_BK, t).mean();
-  loss.total = (1 - method.lambda()) * loss.ce + method.lambda() * loss.kd;
-  return loss;
-}
-
-Loss DecoupledLoss(const v1::DkdMethod& method, const LossInputs& in, int epoch) {
-  const double t = method.temperature();
-  const double warmup =
-      method.warmup_epochs() == 0 ? 1 : std::min(1.0, (epoch + 1.0) / method.warmup_epochs());
-  const double ce_weight = method.has_ce_weight() ? method.ce_weight() : 1 - method.lambda();
-  const DecoupledParts parts = Decoupled(in.logits_BK, in.teacher_logits_BK, in.classes_B, t);
-  Loss loss;
-  loss.ce = CrossEntropy(in.logits_BK, in.classes_B, in.targets_BK).mean();
-  loss.tckd = parts.tckd_B.mean();
-  loss.nckd = parts.nckd_B.mean();
-  loss.kd = t * t * (method.alpha() * loss.tckd + method.beta() * loss.nckd);
-  loss.total = ce_weight * loss.ce + method.lambda() * warmup * loss.kd;
-  return loss;
-}
-
-Loss FeatureLoss(const v1::FeatureMethod& method, const LossInputs& in) {
-  Loss loss;
-  loss.ce = CrossEntropy(in.logits_BK, in.classes_B, in.targets_BK).mean();
-  loss.feature = torch::mse_loss(in.projected_BF, in.teacher_features_BF);
-  loss.total = loss.ce + method.gamma() * loss.feature;
-  return loss;
 }
 
 }  // namespace
@@ -114,52 +71,12 @@ DecoupledParts Decoupled(const Tensor& student_BK, const Tensor& teacher_BK,
   return parts;
 }
 
-Loss ComputeLoss(const v1::MethodSpec& method, const LossInputs& inputs, int epoch) {
-  switch (method.kind_case()) {
-    case v1::MethodSpec::kScratch: {
-      Loss loss;
-      loss.ce = CrossEntropy(inputs.logits_BK, inputs.classes_B, inputs.targets_BK).mean();
-      loss.total = loss.ce;
-      return loss;
-    }
-    case v1::MethodSpec::kHard:
-      return HardLoss(method.hard(), inputs);
-    case v1::MethodSpec::kSoft:
-      return SoftLoss(method.soft(), inputs);
-    case v1::MethodSpec::kDkd:
-      return DecoupledLoss(method.dkd(), inputs, epoch);
-    case v1::MethodSpec::kFeature:
-      return FeatureLoss(method.feature(), inputs);
-    case v1::MethodSpec::KIND_NOT_SET:
-      break;
-  }
-  throw Failure(v1::FAILURE_CAUSE_INVALID, "method: not set");
-}
-
 Tensor GaussianTargets(const Tensor& bpm_B, double sigma) {
   const Tensor centers_K = torch::arange(kClasses, bpm_B.options()) + kFirstBpm;
   const Tensor distance_BK = (centers_K.unsqueeze(0) - bpm_B.unsqueeze(1)) / sigma;
   // A softmax is the normalised exponential, and stays finite however far the heart rate lies
   // outside the classes.
   return (-0.5 * distance_BK.square()).softmax(1);
-}
-
-double TargetWidth(const v1::MethodSpec& method) {
-  switch (method.kind_case()) {
-    case v1::MethodSpec::kScratch:
-      return method.scratch().sigma();
-    case v1::MethodSpec::kHard:
-      return method.hard().sigma();
-    case v1::MethodSpec::kSoft:
-      return method.soft().sigma();
-    case v1::MethodSpec::kDkd:
-      return method.dkd().sigma();
-    case v1::MethodSpec::kFeature:
-      return method.feature().sigma();
-    case v1::MethodSpec::KIND_NOT_SET:
-      return 0;
-  }
-  return 0;
 }
 
 Tensor NormalizeFeatures(const Tensor& features_NF, v1::FeatureNorm norm) {

@@ -1,5 +1,5 @@
-// What a network minimises (science: Methods). All in log space: finite for logits of +-1e4 and
-// temperatures from 0.1 to 100, in value and in gradient.
+// The parts of what a network minimises (science: Methods); method_*.cc weigh them. All in log
+// space: finite for logits of +-1e4 and temperatures from 0.1 to 100, in value and in gradient.
 #ifndef RETORT_WORKER_DISTILL_LOSSES_H_
 #define RETORT_WORKER_DISTILL_LOSSES_H_
 
@@ -38,9 +38,6 @@ struct Loss {
   std::vector<std::pair<const char*, torch::Tensor>> Parts() const;
 };
 
-// The loss of a method, all of whose fields are set, in epoch `epoch` (from 0).
-Loss ComputeLoss(const v1::MethodSpec& method, const LossInputs& inputs, int epoch);
-
 // Cross-entropy per window. targets_BK: a distribution per window; undefined: one-hot at classes_B.
 torch::Tensor CrossEntropy(const torch::Tensor& logits_BK, const torch::Tensor& classes_B,
                            const torch::Tensor& targets_BK);
@@ -62,9 +59,6 @@ DecoupledParts Decoupled(const torch::Tensor& student_BK, const torch::Tensor& t
 // Target distributions of width `sigma` BPM around real-valued heart rates, over the K = 180
 // classes: exp(-(30 + c - bpm)^2 / (2 sigma^2)), normalised. sigma > 0.
 torch::Tensor GaussianTargets(const torch::Tensor& bpm_B, double sigma);
-
-// sigma of a method's targets; 0 for one-hot.
-double TargetWidth(const v1::MethodSpec& method);
 
 // Teacher features of N windows, normalised. channel_std: statistics over these N rows, which must
 // be the training windows'; a channel that is constant becomes 0.

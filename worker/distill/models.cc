@@ -95,19 +95,26 @@ class ResNet1d : public Network {
       const std::string name = "block" + std::to_string(blocks_.size());
       blocks_.push_back(register_module(name, std::make_shared<Block>(rng, shape, spec.kernel())));
     }
-    features_ = blocks_.back()->shape.out_channels;
-    last_norm_ = register_module("last_norm", std::make_shared<NormRelu>(features_));
-    head_ = register_module("head", std::make_shared<Linear>(rng, features_, kClasses));
+    const int64_t features = blocks_.back()->shape.out_channels;
+    last_norm_ = register_module("last_norm", std::make_shared<NormRelu>(features));
+    head_ = register_module("head", std::make_shared<Linear>(rng, features, kClasses));
   }
 
-  NetworkOutput Forward(const Tensor& windows_B1L) override {
+  NetworkOutput Forward(const Tensor& windows_B1L, int stage) override {
     const Layers& layers = LayersFor(windows_B1L, is_training());
     Tensor x = stem_norm_->Forward(layers, stem_->Forward(layers, layers.Enter(windows_B1L)));
-    for (const auto& block : blocks_) x = RunBlock(layers, *block, x);
-    const Tensor features_BF = layers.MeanOverTime(last_norm_->Forward(layers, x));
-    return {head_->Forward(features_BF), features_BF};
+    Tensor wanted_BF;
+    const auto keep = [&](int here) {
+      if (here == stage) wanted_BF = layers.MeanOverTime(x);
+    };
+    keep(0);
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      x = RunBlock(layers, *blocks_[i], x);
+      keep(static_cast<int>(i) + 1);
+    }
+    const Tensor last_BF = layers.MeanOverTime(last_norm_->Forward(layers, x));
+    return {head_->Forward(last_BF), wanted_BF.defined() ? wanted_BF : last_BF};
   }
-  int64_t features() const override { return features_; }
 
  private:
   Tensor RunBlock(const Layers& layers, Block& block, const Tensor& x) {
@@ -119,7 +126,6 @@ class ResNet1d : public Network {
   }
 
   double dropout_;
-  int64_t features_ = 0;
   std::shared_ptr<Conv> stem_;
   std::shared_ptr<NormRelu> stem_norm_;
   std::vector<std::shared_ptr<Block>> blocks_;
@@ -129,8 +135,7 @@ class ResNet1d : public Network {
 
 class Mlp : public Network {
  public:
-  Mlp(Rng& rng, const v1::MlpSpec& spec, int samples)
-      : dropout_(spec.dropout()), features_(spec.width()) {
+  Mlp(Rng& rng, const v1::MlpSpec& spec, int samples) : dropout_(spec.dropout()) {
     int64_t in = samples;
     for (int i = 0; i < spec.depth(); ++i) {
       hidden_.push_back(register_module("hidden" + std::to_string(i),
@@ -140,16 +145,18 @@ class Mlp : public Network {
     head_ = register_module("head", std::make_shared<Linear>(rng, in, kClasses));
   }
 
-  NetworkOutput Forward(const Tensor& windows_B1L) override {
+  NetworkOutput Forward(const Tensor& windows_B1L, int stage) override {
     Tensor x_BF = windows_B1L.flatten(1);
-    for (const auto& layer : hidden_) x_BF = Dropout(layer->Forward(x_BF).relu_(), dropout_);
-    return {head_->Forward(x_BF), x_BF};
+    Tensor wanted_BF;
+    for (size_t i = 0; i < hidden_.size(); ++i) {
+      x_BF = Dropout(hidden_[i]->Forward(x_BF).relu_(), dropout_);
+      if (static_cast<int>(i) == stage) wanted_BF = x_BF;
+    }
+    return {head_->Forward(x_BF), wanted_BF.defined() ? wanted_BF : x_BF};
   }
-  int64_t features() const override { return features_; }
 
  private:
   double dropout_;
-  int64_t features_;
   std::vector<std::shared_ptr<Linear>> hidden_;
   std::shared_ptr<Linear> head_;
 };

@@ -15,7 +15,7 @@ namespace retort::distill {
 // What a network says about a batch of B windows.
 struct NetworkOutput {
   torch::Tensor logits_BK;    // K = 180 classes
-  torch::Tensor features_BF;  // input of the last linear layer
+  torch::Tensor features_BF;  // of a stage; means over time
 };
 
 // An affine map, drawn as PyTorch's.
@@ -33,10 +33,10 @@ class Linear : public torch::nn::Module {
 // weights files use.
 class Network : public torch::nn::Module {
  public:
-  // windows_B1L: one channel, L samples as the network was built for.
-  virtual NetworkOutput Forward(const torch::Tensor& windows_B1L) = 0;
-  // F.
-  virtual int64_t features() const = 0;
+  // windows_B1L: one channel, L samples as the network was built for. The features are those of the
+  // stage of that index (StageIndex), kLastStage for the input of the last linear layer.
+  static constexpr int kLastStage = -1;
+  virtual NetworkOutput Forward(const torch::Tensor& windows_B1L, int stage = kLastStage) = 0;
   // Restarts the dropout's random numbers.
   void SeedDropout(uint64_t seed) { dropout_rng_ = Rng(seed); }
   // Where they are; SeedDropout(state) goes on from there.

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/spec/heart_rate.h"
+#include "common/spec/labels.h"
 
 namespace retort::distill {
 
@@ -25,8 +26,8 @@ Targets::Targets(const v1::MethodSpec& method, const LoadedDataset& dataset,
   }
   if (teacher == nullptr) return;
   teacher_logits_IK_ = teacher->logits_IK;
-  if (method.has_feature()) {
-    teacher_features_IF_ = NormalizeFeatures(teacher->features_IF, method.feature().norm());
+  if (const auto compared = FeaturesOf(method)) {
+    teacher_features_IF_ = NormalizeFeatures(teacher->features_IF, compared->norm);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/spec/heart_rate.h"
 #include "common/spec/safetensors.h"
+#include "common/spec/stages.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/files.h"
 #include "worker/distill/torchscript.h"
@@ -85,7 +86,11 @@ using Forward = std::function<NetworkOutput(const torch::Tensor& windows_B1L)>;
 Forward Open(const TeacherFile& teacher, int samples) {
   if (teacher.torchscript) return OpenTorchScript(teacher.bytes, teacher.what);
   const auto network = ParseWeights(teacher.bytes, teacher.what, teacher.model, samples);
-  return [network](const torch::Tensor& windows_B1L) { return network->Forward(windows_B1L); };
+  const int stage =
+      ValueOrFail(StageIndex(teacher.model, teacher.stage), v1::FAILURE_CAUSE_INVALID);
+  return [network, stage](const torch::Tensor& windows_B1L) {
+    return network->Forward(windows_B1L, stage);
+  };
 }
 
 void RefuseUnlessFinite(const torch::Tensor& tensor, const std::string& name) {
@@ -99,7 +104,8 @@ std::string TeacherOutputsKey(const TeacherFile& teacher, const LoadedDataset& d
                               const std::vector<int64_t>& train_windows) {
   const uint64_t hash =
       Fnv1a(BytesOfVector(train_windows), Fnv1a(dataset.sha256, Fnv1a(teacher.bytes)));
-  return teacher.name + "-" + Hex(hash);
+  const std::string stage = teacher.stage.empty() ? "" : "-" + teacher.stage;
+  return teacher.name + stage + "-" + Hex(hash);
 }
 
 std::shared_ptr<const TeacherOutputs> LoadTeacherOutputs(

@@ -7,10 +7,12 @@
 #include <optional>
 #include <utility>
 
+#include "common/spec/labels.h"
+#include "common/spec/stages.h"
 #include "worker/distill/autocast.h"
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
-#include "worker/distill/losses.h"
+#include "worker/distill/methods.h"
 #include "worker/distill/microbatch.h"
 #include "worker/distill/optimization.h"
 #include "worker/distill/out_of_memory.h"
@@ -26,6 +28,7 @@ using torch::Tensor;
 struct Student {
   std::shared_ptr<Network> network;
   std::shared_ptr<Linear> projector;  // null unless the method compares features
+  int stage = Network::kLastStage;    // whose features are compared
 
   std::vector<Tensor> Parameters() const {
     std::vector<Tensor> all = network->parameters();
@@ -45,10 +48,12 @@ Student MakeStudent(const TrainingInputs& in) {
   student.network =
       BuildNetwork(in.spec.model(), in.dataset.info.samples, SeedOf(in.spec, "weights"));
   student.network->SeedDropout(SeedOf(in.spec, "dropout"));
-  if (in.spec.method().has_feature()) {
+  if (const auto compared = FeaturesOf(in.spec.method())) {
     Rng rng(SeedOf(in.spec, "projector"));
-    student.projector =
-        std::make_shared<Linear>(rng, student.network->features(), in.teacher->features_IF.size(1));
+    student.stage = ValueOrFail(StageIndex(in.spec.model(), compared->student_stage),
+                                v1::FAILURE_CAUSE_INVALID);
+    student.projector = std::make_shared<Linear>(
+        rng, StagesOf(in.spec.model())[student.stage].channels, in.teacher->features_IF.size(1));
   }
   return student;
 }
@@ -327,7 +332,7 @@ class Training {
   // In the spec's precision; what comes out is in 32 bits.
   NetworkOutput Forward(const Tensor& rows_B1L) {
     const Autocast autocast(train_.precision(), rows_B1L.device().type());
-    const NetworkOutput output = student_.network->Forward(rows_B1L);
+    const NetworkOutput output = student_.network->Forward(rows_B1L, student_.stage);
     return {output.logits_BK.to(torch::kFloat), output.features_BF.to(torch::kFloat)};
   }
 

@@ -256,6 +256,37 @@ TEST(ExpandTest, NeutralTrainingValuesLeaveNoTrace) {
   EXPECT_TRUE(none_of_before());
 }
 
+TEST(ExpandTest, StagesOfFeaturesAreHeldAgainstBothNetworks) {
+  auto sweep = Small();
+  const auto ids = [&] {
+    std::set<JobId> out;
+    const auto jobs = Expand(sweep);
+    EXPECT_TRUE(jobs.ok()) << jobs.status();
+    if (jobs.ok()) {
+      for (const NewJob& job : *jobs) out.insert(job.id);
+    }
+    return out;
+  };
+  auto& feature = *sweep.mutable_methods(1)->mutable_method()->mutable_feature();
+  const auto before = ids();
+  feature.set_student_stage("penultimate");
+  feature.set_teacher_stage("penultimate");
+  EXPECT_EQ(ids(), before);
+  feature.set_student_stage("block1");
+  feature.set_teacher_stage("block3");
+  const auto jobs = Expand(sweep);
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  EXPECT_EQ(jobs->back().method, "feature(student_stage=block1,teacher_stage=block3)");
+  EXPECT_NE(ids(), before);
+  feature.set_student_stage("hidden0");
+  EXPECT_THAT(Expand(sweep).status().message(),
+              HasSubstr("methods: feature.student_stage: 'hidden0' is no stage of this network; "
+                        "must be one of: stem, block0"));
+  feature.clear_student_stage();
+  feature.set_teacher_stage("last");
+  EXPECT_THAT(Expand(sweep).status().message(), HasSubstr("feature.teacher_stage: 'last'"));
+}
+
 TEST(ExpandTest, NewTrainingFieldsAreAxes) {
   auto sweep = Small();
   sweep.clear_teachers();

@@ -297,6 +297,22 @@ TEST_F(StudentTest, EveryMethodRuns) {
   EXPECT_EQ(CacheFiles().size(), 1u);
 }
 
+TEST_F(StudentTest, FeaturesOfAnyStagesAreCompared) {
+  auto weights_of = [&](const char* mine, const char* teachers) {
+    *student_.mutable_method() = Feature(v1::FEATURE_NORM_CHANNEL_STD);
+    auto& feature = *student_.mutable_method()->mutable_feature();
+    if (*mine) feature.set_student_stage(mine);
+    if (*teachers) feature.set_teacher_stage(teachers);
+    return Weights(Finish(StudentJob()));
+  };
+  const std::string usual = weights_of("", "");
+  EXPECT_EQ(weights_of("penultimate", ""), usual);
+  EXPECT_NE(weights_of("block1", ""), usual);
+  EXPECT_EQ(CacheFiles().size(), 1u);
+  EXPECT_NE(weights_of("", "block0"), usual);
+  EXPECT_EQ(CacheFiles().size(), 2u) << "outputs of another stage are other outputs";
+}
+
 TEST_F(StudentTest, DamagedOrMissingInputsAreArtifactFailures) {
   auto job = StudentJob();
   job.set_teacher_weights_path(folder_ + "/nowhere");

@@ -48,6 +48,19 @@ TEST(CheckSpecTest, NamesTheFieldThatItRefuses) {
        "spec.train.optimizer: 0; must be a value of Optimizer"},
       {[](auto& s) { s.mutable_train()->set_keep(static_cast<v1::Keep>(9)); },
        "spec.train.keep: 9; must be a value of Keep"},
+      {[](auto& s) {
+         *s.mutable_method() = Feature(v1::FEATURE_NORM_NONE);
+         s.mutable_method()->mutable_feature()->set_student_stage("block9");
+       },
+       "spec.method.feature.student_stage: 'block9' is no stage of this network; must be one of: "
+       "stem, block0, block1, block2, block3, penultimate"},
+      {[](auto& s) {
+         *s.mutable_method() = Feature(v1::FEATURE_NORM_NONE);
+         s.mutable_method()->mutable_feature()->set_teacher_stage("stem");
+         *s.mutable_teacher_model() = Mlp(8, 2);
+       },
+       "spec.method.feature.teacher_stage: 'stem' is no stage of this network; must be one of: "
+       "hidden0, hidden1, penultimate"},
       {[](auto& s) { s.mutable_train()->set_patience(-1); },
        "spec.train.patience: -1; must be at least 0"},
       {[](auto& s) { s.mutable_train()->set_patience(2); },

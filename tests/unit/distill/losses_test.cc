@@ -1,4 +1,4 @@
-#include "worker/distill/losses.h"
+#include "worker/distill/methods.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/spec/model_spec.h"
+#include "common/spec/stages.h"
 #include "common/spec/weights_file.h"
 #include "synthetic.h"
 #include "worker/distill/failure.h"
@@ -49,7 +50,7 @@ TEST(ModelsTest, HaveAsManyParametersAsTheirCostSays) {
       EXPECT_EQ(ParametersOf(*network), CostOf(model, samples)->params());
       const auto out = network->Forward(torch::randn({3, 1, samples}));
       EXPECT_EQ(out.logits_BK.sizes(), torch::IntArrayRef({3, 180}));
-      EXPECT_EQ(out.features_BF.sizes(), torch::IntArrayRef({3, network->features()}));
+      EXPECT_EQ(out.features_BF.sizes(), torch::IntArrayRef({3, StagesOf(model).back().channels}));
     }
   }
 }
@@ -112,6 +113,23 @@ TEST(ModelsTest, GradientsReachEveryParameter) {
         EXPECT_GT(item.value().grad().abs().max().item<double>(), 0) << item.key();
       }
     }
+  }
+}
+
+TEST(ModelsTest, EveryStageHasTheChannelsOfItsName) {
+  for (const auto& model : {ResNet(4, 6), Mlp(16, 2)}) {
+    const auto network = BuildNetwork(model, 200, 0);
+    const auto x = torch::randn({20, 1, 200});
+    const auto stages = StagesOf(model);
+    std::vector<torch::Tensor> seen;
+    for (int i = 0; i < static_cast<int>(stages.size()); ++i) {
+      const auto out = network->Forward(x, i);
+      EXPECT_EQ(out.features_BF.sizes(), torch::IntArrayRef({20, stages[i].channels}))
+          << stages[i].name;
+      seen.push_back(out.features_BF);
+    }
+    EXPECT_TRUE(seen.back().equal(network->Forward(x).features_BF));
+    EXPECT_FALSE(seen[0].equal(seen[1]));
   }
 }
 
