@@ -287,7 +287,10 @@ OutputsPtr AttemptRunner::Memory::OutputsOf(const v1::RunJob& job, const Inputs&
                                job.allow_torchscript());
   } else {
     const std::string name = is_outputs ? HashOf(spec.given_teacher()) : spec.teacher_job();
-    teacher = {name, spec.teacher_model(), std::move(bytes), what};
+    teacher = {.name = name,
+               .model = spec.teacher_model(),
+               .bytes = std::move(bytes),
+               .what = what};
   }
   const auto compared = FeaturesOf(spec.method());
   if (compared) teacher.stage = compared->teacher_stage;

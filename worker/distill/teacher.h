@@ -28,7 +28,7 @@ struct TeacherFile {
   std::string bytes;         // of the weights file, or the module's
   std::string what;          // names the file in errors
   bool torchscript = false;  // a TorchScript module, which `model` says nothing of
-  std::string stage;         // whose features are wanted; empty for the penultimate
+  std::string stage = {};    // whose features are wanted; empty for the penultimate
 };
 
 // Where a teacher's outputs for these windows are kept: it names job, weights, stage, dataset and

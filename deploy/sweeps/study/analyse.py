@@ -11,7 +11,7 @@ import collections
 import csv
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 METHODS = ["hard", "soft", "dkd", "feature"]
 C1_MARGIN, C3_MARGIN = 0.25, np.log(1.05)
@@ -137,6 +137,45 @@ def c3(t):
         row(m, mean, low, high, verdict(low, high, C3_MARGIN))
 
 
+def power_law(sizes, errors):
+    """E, A, alpha of L = E + A N^-alpha by least squares of log residuals, the best of several starts; A of sizes in units of the first."""
+    x = np.asarray(sizes) / sizes[0]
+
+    def residuals(p):
+        return np.log(np.exp(p[0]) + np.exp(p[1]) * x ** -np.exp(p[2])) - np.log(errors)
+
+    starts = [(np.log(floor * min(errors)), np.log(max(errors) - floor * min(errors)), np.log(alpha))
+              for floor in (0.3, 0.8, 0.98) for alpha in (0.3, 1.0, 3.0)]
+    best = min((optimize.least_squares(residuals, start, bounds=([-5, -9, -4], [5, 5, 2.5])) for start in starts), key=lambda fit: fit.cost)
+    return lambda size: np.exp(best.x[0]) + np.exp(best.x[1]) * (size / sizes[0]) ** -np.exp(best.x[2])
+
+
+def c4(t):
+    print("\n## C4: error falls predictably with size\n\nA power law over `params_body` of the four smaller ResNets, and what it says of 16/8. Jackknife over "
+          "subjects and over folds, the wider.\n")
+    print("| arm | seen at 16/8 | law | law minus seen | a constant minus seen | 16/8 in the interval, law nearer than the constant |\n|---|---|---|---|---|---|")
+    nets = [s for s in t.students if s[0] == "r"]
+    sizes = [t.cost[s]["params_body"] for s in nets]
+    folds = np.array([t.fold[s] for s in t.subjects])
+    for arm in ["onehot", "gaussian"] + METHODS:
+        errors = np.array([t.errors(arm, s) for s in nets])
+
+        def misses(keep):
+            means = errors[:, keep].mean(axis=1)
+            return power_law(sizes[:-1], means[:-1])(sizes[-1]) - means[-1], means[:-1].mean() - means[-1]
+
+        everyone = np.ones(len(folds), bool)
+        law, constant = misses(everyone)
+        half = 0.0
+        for groups in ([np.arange(len(folds)) != i for i in range(len(folds))], [folds != f for f in sorted(set(folds))]):
+            left_out = np.array([misses(keep)[0] for keep in groups])
+            n = len(left_out)
+            half = max(half, stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
+        seen = errors[-1].mean()
+        good = abs(law) <= half and abs(law) < abs(constant)
+        print(f"| {arm} | {seen:.2f} | {seen + law:.2f} | {law:+.2f} [{law - half:+.2f}, {law + half:+.2f}] | {constant:+.2f} | {'yes' if good else 'no'} |")
+
+
 def c5(t):
     print("\n## C5: edge-ready\n\nStudent minus its teacher, BPM; bytes and latency as the teacher's over the student's.\n")
     print("| student | method | teacher | difference | bytes | latency | within 1 BPM at 95 % |\n|---|---|---|---|---|---|---|")
@@ -158,7 +197,7 @@ def main():
     args = parser.parse_args()
     t = Table(args.table, args.decoding)
     print(f"# {args.decoding} decoding, {len(t.subjects)} subjects, {len(set(t.fold.values()))} folds")
-    for part in (table_of_errors, c1, c2, c3, c5):
+    for part in (table_of_errors, c1, c2, c3, c4, c5):
         part(t)
 
 

@@ -522,7 +522,7 @@ class GivenTeacherTest : public AttemptTest {
 };
 
 TEST_F(GivenTeacherTest, WeightsAndTheirOutputsTeachTheSame) {
-  for (const auto& method : {Soft(2), Feature(v1::FEATURE_NORM_CHANNEL_STD)}) {
+  for (const auto& method : {Hard(), Soft(2), Dkd(2), Feature(v1::FEATURE_NORM_CHANNEL_STD)}) {
     auto job = Learner(method, Weights());
     job.mutable_spec()->mutable_given_teacher()->set_weights_sha256("w");
     const std::string weights = *ReadWholeFile(Finish(job).weights_path());

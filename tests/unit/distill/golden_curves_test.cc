@@ -10,6 +10,7 @@
 
 #include "common/spec/labels.h"
 #include "synthetic.h"
+#include "worker/distill/losses.h"
 #include "worker/distill/trainer.h"
 
 namespace retort::distill {

@@ -1,5 +1,3 @@
-#include "worker/distill/methods.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "synthetic.h"
+#include "worker/distill/methods.h"
 
 namespace retort::distill {
 namespace {

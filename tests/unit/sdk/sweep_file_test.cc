@@ -188,7 +188,8 @@ TEST_F(SweepFileTest, TheAnnotatedExampleExpandsToAsManyJobsAsItsLastLineSays) {
 TEST_F(SweepFileTest, TheExamplesOfTheFolderAreGood) {
   Write("demo.safetensors", DatasetBytes(8));
   Write("ieee.safetensors", DatasetBytes(12));
-  for (const char* name : {"demo", "ieee"}) {
+  Write("both.safetensors", DatasetBytes(34));
+  for (const char* name : {"demo", "ieee", "study"}) {
     const auto text = ReadFile(absl::StrCat(RETORT_SOURCE_DIR "/deploy/sweeps/", name, ".yaml"));
     ASSERT_TRUE(text.ok()) << text.status();
     const auto sweep = Parse(*text);

@@ -59,7 +59,7 @@ TEST(SweepSchema, IsTheFileThatEditorsRead) {
 
 TEST(SweepSchema, AllowsEveryKeyOfTheExamplesAndNoOther) {
   const Json schema = Json::parse(SweepSchema());
-  for (const char* name : {"annotated.yaml", "demo.yaml", "ieee.yaml"}) {
+  for (const char* name : {"annotated.yaml", "demo.yaml", "ieee.yaml", "study.yaml"}) {
     EXPECT_TRUE(Allows(schema, ReadSweep(name))) << name;
   }
   for (const char* bad : {"trian: {}", "train: {epoch: 3}", "students: [{mlp: {widht: 3}}]",
