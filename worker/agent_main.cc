@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -23,6 +24,7 @@
 #include "common/log.h"
 #include "common/names.h"
 #include "common/status.h"
+#include "worker/agent/devices.h"
 #include "worker/agent/runner_process.h"
 #include "worker/agent/worker.h"
 
@@ -37,6 +39,8 @@ struct Flags {
   std::string folder = "retort-worker";
   int slots = 0;
   int threads = 1;
+  std::string device = "cpu";
+  double device_memory_gib = 0;
   std::string runner;
   std::string log_level = "info";
   double drain_timeout_s = 30;
@@ -56,9 +60,20 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--folder", flags.folder, "cache, spool and logs; one worker each")
       ->envname("RETORT_WORKER_FOLDER")
       ->capture_default_str();
-  app.add_option("--slots", flags.slots, "jobs at a time; the number of cores when left out")
+  app.add_option(
+         "--slots", flags.slots,
+         "jobs at a time; when left out, the number of cores, or one a device if one is a GPU")
       ->envname("RETORT_SLOTS")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--device", flags.device,
+                 "what the slots compute on, in turn: cpu, cuda:N, or several (cuda:0,cuda:1)")
+      ->envname("RETORT_DEVICES")
+      ->capture_default_str();
+  app.add_option("--device-memory-gib", flags.device_memory_gib,
+                 "GiB of each GPU that its slots share; 0: not known, any job may be sent")
+      ->envname("RETORT_DEVICE_MEMORY_GIB")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
   app.add_option("--threads", flags.threads, "CPU threads of each slot")
       ->envname("RETORT_THREADS")
       ->check(CLI::Range(1, 1024))
@@ -156,7 +171,12 @@ absl::StatusOr<WorkerOptions> Resolve(Flags& flags) {
   options.id = flags.id.empty() ? DefaultId(options.host, options.folder) : flags.id;
   RETORT_RETURN_IF_ERROR(Annotate(CheckWorkerId(options.id), "--id"));
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  options.slots = flags.slots > 0 ? flags.slots : cores;
+  RETORT_ASSIGN_OR_RETURN(options.devices, ParseDevices(flags.device));
+  options.device_memory_bytes = static_cast<int64_t>(flags.device_memory_gib * (int64_t{1} << 30));
+  const auto gpus = std::count_if(options.devices.begin(), options.devices.end(), IsGpu);
+  options.slots = flags.slots > 0 ? flags.slots
+                  : gpus > 0      ? static_cast<int>(options.devices.size())
+                                  : cores;
   options.threads = flags.threads;
   options.allow_torchscript = flags.allow_torchscript;
   options.cache_bytes = static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30));

@@ -72,6 +72,8 @@ absl::Status Cluster::StartWorkers() {
                    absl::StrCat(options_.slots),
                    "--threads",
                    absl::StrCat(options_.threads),
+                   "--device",
+                   options_.device,
                    "--drain-timeout",
                    "1s"};
     if (options_.allow_torchscript) worker.args.push_back("--allow-torchscript");

@@ -17,8 +17,9 @@ namespace retort {
 struct ClusterOptions {
   std::string folder;  // state of all; the same folder goes on where it was left
   int workers = 1;
-  int slots = 1;    // of each worker
-  int threads = 1;  // of each slot
+  int slots = 1;               // of each worker
+  int threads = 1;             // of each slot
+  std::string device = "cpu";  // of the slots, as --device of retort-worker
   bool allow_torchscript = false;
 };
 

@@ -129,6 +129,10 @@ void AddLocalCommand(CLI::App& app, Context& context) {
   command->add_option("--threads", flags->cluster.threads, "CPU threads of each job")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  command
+      ->add_option("--device", flags->cluster.device,
+                   "what jobs compute on, in turn: cpu, cuda:N, or several (cuda:0,cuda:1)")
+      ->capture_default_str();
   command->add_flag("--allow-torchscript", flags->cluster.allow_torchscript,
                     "let teachers that are TorchScript modules run the code in them");
   command->callback([&context, flags] { Local(context, *flags); });

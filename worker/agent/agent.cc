@@ -179,6 +179,7 @@ void Agent::StartRunner(const AttemptKey& key, Attempt& attempt, const InputPath
   job.set_work_dir(attempt.work_dir);
   job.set_cache_dir(options_.cache_dir);
   job.set_threads(options_.threads);
+  job.set_device(options_.slots[static_cast<size_t>(attempt.slot)].device());
   job.set_allow_torchscript(options_.allow_torchscript);
   job.set_checkpoint_every_s(attempt.lease.policy().checkpoint_every_s());
   job.set_wall_limit_s(attempt.lease.policy().wall_limit_s());

@@ -12,6 +12,7 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "common/status.h"
+#include "worker/agent/devices.h"
 
 namespace retort {
 namespace {
@@ -72,13 +73,8 @@ AgentOptions AgentOptionsOf(const WorkerOptions& options, int64_t incarnation, N
   agent.drain_timeout = options.drain_timeout;
   agent.stop_grace = options.stop_grace;
   const int64_t memory = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-  for (int i = 0; i < options.slots; ++i) {
-    v1::Slot slot;
-    slot.set_index(i);
-    slot.set_device("cpu");
-    slot.set_memory_bytes(std::max<int64_t>(0, memory) / options.slots);
-    agent.slots.push_back(std::move(slot));
-  }
+  agent.slots = ShareSlots(options.devices, options.slots,
+                           {std::max<int64_t>(0, memory), options.device_memory_bytes});
   return agent;
 }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -27,7 +28,9 @@ struct WorkerOptions {
   std::string runner;                       // path of the program
   std::string launcher = "/proc/self/exe";  // see RunnerCommandLine
   int slots = 1;
-  int threads = 1;  // of each slot
+  std::vector<std::string> devices = {"cpu"};  // of the slots, in turn
+  int64_t device_memory_bytes = 0;             // of each GPU; 0: not known
+  int threads = 1;                             // of each slot
   bool allow_torchscript = false;
   int64_t cache_bytes = 0;
   SpoolLimits spool;

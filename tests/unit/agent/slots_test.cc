@@ -4,6 +4,7 @@
 
 #include "tests/testing/agent_fakes.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/devices.h"
 
 namespace retort {
 namespace {
@@ -18,7 +19,7 @@ class SlotsTest : public ::testing::Test {
     AgentOptions options;
     options.worker = "w1";
     options.incarnation = 7;
-    for (int i = 0; i < 3; ++i) options.slots.emplace_back().set_index(i);
+    options.slots = ShareSlots({"cpu", "cuda:1"}, 3, {});
     options.seed = 1;
     agent_ = std::make_unique<Agent>(options, client_, runners_, artifacts_, spool_);
     agent_->Tick(now_);
@@ -48,6 +49,16 @@ class SlotsTest : public ::testing::Test {
   FakeSpool spool_;
   std::unique_ptr<Agent> agent_;
 };
+
+TEST_F(SlotsTest, ARunnerHearsOfTheDeviceOfItsSlot) {
+  Answer({LeaseOf('a', 1), LeaseOf('b', 2)});
+  for (const char job : {'a', 'b'}) agent_->OnInputs({std::string(64, job), 1}, InputPaths{}, now_);
+  ASSERT_THAT(runners_.runs, SizeIs(2));
+  EXPECT_EQ(runners_.runs[0].first, 1);
+  EXPECT_EQ(runners_.runs[0].second.device(), "cuda:1");
+  EXPECT_EQ(runners_.runs[1].first, 2);
+  EXPECT_EQ(runners_.runs[1].second.device(), "cpu");
+}
 
 TEST_F(SlotsTest, ALeaseTakesTheSlotItNamesAndTheRestIsReportedFree) {
   EXPECT_THAT(last().free_slots(), ElementsAre(0, 1, 2));

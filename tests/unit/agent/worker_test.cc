@@ -344,6 +344,8 @@ TEST_F(WorkerTest, WrongArgumentsAreUsageErrorsThatSayWhatWouldBeRight) {
       {{"--runner", "/nowhere"}, "--runner: /nowhere is no program"},
       {{"--id", "Not A Name", "--runner", runner}, "--id"},
       {{"--slots", "0", "--runner", runner}, "--slots"},
+      {{"--device", "cuda:0,gpu", "--runner", runner}, "--device: 'gpu'; expected cpu or cuda:N"},
+      {{"--device-memory-gib", "-1", "--runner", runner}, "--device-memory-gib"},
       {{"--drain-timeout", "soon", "--runner", runner}, "--drain-timeout"},
       {{"--log-level", "loud", "--runner", runner}, "--log-level: 'loud'; expected"},
       {{"--colour", "blue"}, "--colour"},
