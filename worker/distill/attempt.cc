@@ -17,6 +17,7 @@
 #include "common/spec/safetensors.h"
 #include "worker/distill/check_spec.h"
 #include "worker/distill/checkpoint.h"
+#include "worker/distill/device.h"
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/files.h"
@@ -220,6 +221,14 @@ void EvaluateAll(const Inputs& inputs, Network& network, const std::function<voi
   }
 }
 
+OutputsPtr Moved(const OutputsPtr& outputs, torch::Device device) {
+  if (device.is_cpu()) return outputs;
+  auto moved = std::make_shared<TeacherOutputs>();
+  moved->logits_IK = outputs->logits_IK.to(device);
+  if (outputs->features_IF.defined()) moved->features_IF = outputs->features_IF.to(device);
+  return moved;
+}
+
 v1::Failure MakeFailure(v1::FailureCause cause, const std::string& message) {
   v1::Failure failure;
   failure.set_cause(cause);
@@ -239,15 +248,23 @@ class AttemptRunner::Memory {
   }
 
  private:
+  // Forgets what lies on another device.
+  void UseDevice(torch::Device device);
   Inputs ReadInputs(const v1::RunJob& job);
   DatasetPtr DatasetOf(const v1::RunJob& job, const std::string& sha256);
   // Null if the method needs no teacher.
   OutputsPtr OutputsOf(const v1::RunJob& job, const Inputs& inputs,
                        const std::function<void()>& between_batches);
 
+  torch::Device device_ = torch::kCPU;  // where the following are
   Recent<DatasetPtr> datasets_{4};
   Recent<OutputsPtr> outputs_{8};
 };
+
+void AttemptRunner::Memory::UseDevice(torch::Device device) {
+  if (device != device_) Clear();
+  device_ = device;
+}
 
 DatasetPtr AttemptRunner::Memory::DatasetOf(const v1::RunJob& job, const std::string& sha256) {
   return datasets_.Get(sha256, [&] {
@@ -257,7 +274,7 @@ DatasetPtr AttemptRunner::Memory::DatasetOf(const v1::RunJob& job, const std::st
                     "dataset_paths: no file for dataset " + sha256 + ", which the spec names");
     }
     auto dataset = ValueOrFail(ReadDataset(path->second), v1::FAILURE_CAUSE_ARTIFACT);
-    return LoadDataset(std::move(dataset), sha256);
+    return LoadDataset(std::move(dataset), sha256, device_);
   });
 }
 
@@ -295,9 +312,11 @@ OutputsPtr AttemptRunner::Memory::OutputsOf(const v1::RunJob& job, const Inputs&
   const auto compared = FeaturesOf(spec.method());
   if (compared) teacher.stage = compared->teacher_stage;
   const auto outputs = outputs_.Get(TeacherOutputsKey(teacher, *inputs.dataset, windows), [&] {
-    return is_outputs ? ReadGivenOutputs(std::move(teacher.bytes), what, *inputs.dataset, windows)
-                      : LoadTeacherOutputs(teacher, *inputs.dataset, windows, job.cache_dir(),
-                                           between_batches);
+    const auto read =
+        is_outputs ? ReadGivenOutputs(std::move(teacher.bytes), what, *inputs.dataset, windows)
+                   : LoadTeacherOutputs(teacher, *inputs.dataset, windows, job.cache_dir(),
+                                        between_batches);
+    return Moved(read, device_);
   });
   if (compared && !outputs->features_IF.defined()) {
     throw Failure(v1::FAILURE_CAUSE_INVALID, "given_teacher: " + what +
@@ -310,6 +329,9 @@ OutputsPtr AttemptRunner::Memory::OutputsOf(const v1::RunJob& job, const Inputs&
 v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const AttemptHooks& hooks) {
   const v1::TrainingSpec& spec = job.spec();
   ValueOrFail(CheckSpec(spec), v1::FAILURE_CAUSE_INVALID);
+  const torch::Device device = DeviceOf(job.device());
+  const DeviceScope scope(device);
+  UseDevice(device);
   const int threads = std::max(1, job.threads());
   SetThreads(threads);
   const KernelChoice kernels(spec.model());
@@ -320,7 +342,7 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
   *result.mutable_cost() = ValueOrFail(CostOf(spec.model(), samples), v1::FAILURE_CAUSE_INVALID);
 
   const TimeLimit limit(job.wall_limit_s());
-  Checkpoints checkpoints(job, NumericFingerprint(threads), hooks);
+  Checkpoints checkpoints(job, NumericFingerprint(threads, DeviceText(device)), hooks);
   TrainingShare share(hooks.lock_folder, hooks.stop);
   const auto pause = [&] {
     share.Yield();
@@ -354,6 +376,7 @@ v1::RunnerFinished AttemptRunner::Memory::Run(const v1::RunJob& job, const Attem
   };
   EvaluateAll(inputs, *trained.network, pause_trained, result);
   share.Release();
+  if (!device.is_cpu()) trained.network->to(torch::kCPU);
   FillLatency(*trained.network, spec.model(), samples, threads,
               {job.cache_dir(), hooks.lock_folder}, hooks.stop, *result.mutable_cost());
   LeaveIfStopped(hooks);

@@ -8,13 +8,14 @@
 
 namespace retort::distill {
 
-std::shared_ptr<const LoadedDataset> LoadDataset(Dataset dataset, std::string sha256) {
+std::shared_ptr<const LoadedDataset> LoadDataset(Dataset dataset, std::string sha256,
+                                                 torch::Device device) {
   auto loaded = std::make_shared<LoadedDataset>();
   loaded->sha256 = std::move(sha256);
   loaded->rows_R1L =
       torch::from_blob(dataset.windows_WCL.data(),
                        {dataset.windows_count * dataset.channels_count, 1, dataset.samples})
-          .clone();
+          .to(device, torch::kFloat, /*non_blocking=*/false, /*copy=*/true);
   dataset.windows_WCL = {};
   loaded->info = std::move(dataset);
   return loaded;

@@ -22,10 +22,13 @@ struct LoadedDataset {
   torch::Tensor rows_R1L;  // [W * C, 1, L]
 
   int64_t channels() const { return info.channels_count; }
+  // Where its rows are, and all that is computed with them.
+  torch::Device device() const { return rows_R1L.device(); }
 };
 
-// Takes over a dataset that was checked.
-std::shared_ptr<const LoadedDataset> LoadDataset(Dataset dataset, std::string sha256);
+// Takes over a dataset that was checked; its rows lie on the device.
+std::shared_ptr<const LoadedDataset> LoadDataset(Dataset dataset, std::string sha256,
+                                                 torch::Device device = torch::kCPU);
 
 // Windows of one fold, each ascending; no window in two parts, no subject in two parts.
 struct FoldWindows {

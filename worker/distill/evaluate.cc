@@ -4,6 +4,7 @@
 #include <span>
 
 #include "common/spec/heart_rate.h"
+#include "worker/distill/device.h"
 
 namespace retort::distill {
 namespace {
@@ -44,8 +45,10 @@ std::vector<WindowEstimate> EstimateWindows(Network& network, const LoadedDatase
     for (int64_t i = at; i < std::min(at + batch, count); ++i) {
       for (int64_t c = 0; c < channels; ++c) rows.push_back(windows[i] * channels + c);
     }
-    const torch::Tensor rows_B1L = dataset.rows_R1L.index_select(0, IndexTensor(rows));
-    const torch::Tensor log_p_BK = network.Forward(rows_B1L).logits_BK.log_softmax(1).contiguous();
+    const torch::Tensor rows_B1L =
+        dataset.rows_R1L.index_select(0, OnDevice(IndexTensor(rows), dataset.device()));
+    const torch::Tensor log_p_BK =
+        network.Forward(rows_B1L).logits_BK.log_softmax(1).to(torch::kCPU).contiguous();
     const std::span<const float> log_p(log_p_BK.data_ptr<float>(), log_p_BK.numel());
     for (int64_t i = at; i < std::min(at + batch, count); ++i) {
       out.push_back(Estimate(dataset.info, windows[i],

@@ -13,8 +13,8 @@
 namespace retort::distill {
 
 // Estimates for some windows of a dataset, in their order, each channel alone and all together. In
-// evaluation mode and without gradients; the network's mode is restored. `between_batches` is
-// called now and then and may throw.
+// evaluation mode and without gradients, on the device of the dataset, where the network must be;
+// the network's mode is restored. `between_batches` is called now and then and may throw.
 std::vector<WindowEstimate> EstimateWindows(Network& network, const LoadedDataset& dataset,
                                             const std::vector<int64_t>& windows,
                                             const std::function<void()>& between_batches);

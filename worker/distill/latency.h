@@ -18,7 +18,8 @@ struct LatencyPlace {
 
 // Fills in the latency fields of `cost`: from the cache, or measured with nothing else training.
 // They stay unset, with a warning, if the machine could not be had alone for it within a minute.
-// Leaves the process with `threads` threads. The caller must hold no TrainingShare.
+// The network must be on the CPU, whatever trained it. Leaves the process with `threads` threads.
+// The caller must hold no TrainingShare.
 void FillLatency(Network& network, const v1::ModelSpec& model, int samples, int threads,
                  const LatencyPlace& place, const std::atomic<bool>& stop, v1::ModelCost& cost);
 

@@ -43,6 +43,11 @@ double SlowGflops() {
 #endif
 }
 
+std::string FingerprintOn(const std::string& device) {
+  return "cpu=" + CpuModel() + "; blas=" + BlasName() + "; device=" + device +
+         "; torch=" + TORCH_VERSION;
+}
+
 }  // namespace
 
 std::string CpuModel() {
@@ -62,12 +67,10 @@ std::string MachineName() {
   return CpuModel() + " (" + host + ")";
 }
 
-std::string NumericFingerprint() {
-  return "cpu=" + CpuModel() + "; blas=" + BlasName() + "; device=cpu; torch=" + TORCH_VERSION;
-}
+std::string NumericFingerprint() { return FingerprintOn("cpu"); }
 
-std::string NumericFingerprint(int threads) {
-  return NumericFingerprint() + "; threads=" + std::to_string(threads);
+std::string NumericFingerprint(int threads, const std::string& device) {
+  return FingerprintOn(device) + "; threads=" + std::to_string(threads);
 }
 
 void SetUpThreads(int threads) {

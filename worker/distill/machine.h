@@ -15,8 +15,8 @@ std::string MachineName();
 // What decides the bits of the arithmetic: CPU model, BLAS and its kernel, device, LibTorch
 // version.
 std::string NumericFingerprint();
-// The same with the number of threads.
-std::string NumericFingerprint(int threads);
+// The same with the number of threads, and another device (DeviceText).
+std::string NumericFingerprint(int threads, const std::string& device = "cpu");
 
 // Sets the number of threads of this process' arithmetic; once, before any of it.
 void SetUpThreads(int threads);

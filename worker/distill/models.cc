@@ -7,6 +7,7 @@
 #include "common/spec/heart_rate.h"
 #include "common/spec/labels.h"
 #include "common/spec/model_spec.h"
+#include "worker/distill/device.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/layers.h"
 
@@ -101,7 +102,7 @@ class ResNet1d : public Network {
   }
 
   NetworkOutput Forward(const Tensor& windows_B1L, int stage) override {
-    const Layers& layers = LayersFor(windows_B1L, is_training());
+    const Layers& layers = LayersOf(windows_B1L);
     Tensor x = stem_norm_->Forward(layers, stem_->Forward(layers, layers.Enter(windows_B1L)));
     Tensor wanted_BF;
     const auto keep = [&](int here) {
@@ -183,7 +184,11 @@ Tensor Network::Dropout(const Tensor& x, double p) {
       at[j] = (bits & 0xffff) < drop_below ? 0 : keep;
     }
   }
-  return x * mask;
+  return x * OnDevice(mask, x.device());
+}
+
+const Layers& Network::LayersOf(const Tensor& windows_B1L) const {
+  return layers_ != nullptr ? *layers_ : LayersFor(windows_B1L, is_training());
 }
 
 std::shared_ptr<Network> BuildNetwork(const v1::ModelSpec& model, int samples, uint64_t seed) {

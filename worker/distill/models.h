@@ -12,6 +12,8 @@
 
 namespace retort::distill {
 
+class Layers;
+
 // What a network says about a batch of B windows.
 struct NetworkOutput {
   torch::Tensor logits_BK;    // K = 180 classes
@@ -37,7 +39,10 @@ class Network : public torch::nn::Module {
   // stage of that index (StageIndex), kLastStage for the input of the last linear layer.
   static constexpr int kLastStage = -1;
   virtual NetworkOutput Forward(const torch::Tensor& windows_B1L, int stage = kLastStage) = 0;
-  // Restarts the dropout's random numbers.
+  // Computes with these operations (layers.h), which must outlive it, rather than with those that
+  // LayersFor chooses for each batch.
+  void UseLayers(const Layers& layers) { layers_ = &layers; }
+  // Restarts the dropout's random numbers. They are drawn on the CPU whatever the device.
   void SeedDropout(uint64_t seed) { dropout_rng_ = Rng(seed); }
   // Where they are; SeedDropout(state) goes on from there.
   uint64_t dropout_state() const { return dropout_rng_.state(); }
@@ -46,8 +51,10 @@ class Network : public torch::nn::Module {
   // x with a share `p` of its elements set to zero and the others scaled up, while training; else
   // x.
   torch::Tensor Dropout(const torch::Tensor& x, double p);
+  const Layers& LayersOf(const torch::Tensor& windows_B1L) const;
 
  private:
+  const Layers* layers_ = nullptr;
   Rng dropout_rng_{0};
 };
 

@@ -4,6 +4,7 @@
 
 #include "common/spec/heart_rate.h"
 #include "common/spec/labels.h"
+#include "worker/distill/device.h"
 
 namespace retort::distill {
 
@@ -19,15 +20,16 @@ Targets::Targets(const v1::MethodSpec& method, const LoadedDataset& dataset,
     classes.push_back(ClassOfBpm(bpm.back()));
     for (int64_t c = 0; c < channels_; ++c) rows.push_back(window * channels_ + c);
   }
-  rows_I_ = IndexTensor(rows);
-  classes_W_ = IndexTensor(classes);
+  const torch::Device device = dataset.device();
+  rows_I_ = OnDevice(IndexTensor(rows), device);
+  classes_W_ = OnDevice(IndexTensor(classes), device);
   if (const double sigma = TargetWidth(method); sigma > 0) {
-    targets_WK_ = GaussianTargets(torch::tensor(bpm), sigma);
+    targets_WK_ = OnDevice(GaussianTargets(torch::tensor(bpm), sigma), device);
   }
   if (teacher == nullptr) return;
-  teacher_logits_IK_ = teacher->logits_IK;
+  teacher_logits_IK_ = teacher->logits_IK.to(device);
   if (const auto compared = FeaturesOf(method)) {
-    teacher_features_IF_ = NormalizeFeatures(teacher->features_IF, compared->norm);
+    teacher_features_IF_ = NormalizeFeatures(teacher->features_IF.to(device), compared->norm);
   }
 }
 

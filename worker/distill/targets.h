@@ -11,7 +11,7 @@
 
 namespace retort::distill {
 
-// For every item of training; only training windows are in it.
+// For every item of training, on the device of the dataset; only training windows are in it.
 class Targets {
  public:
   // teacher: null if the method needs none.

@@ -9,6 +9,7 @@
 #include "common/spec/heart_rate.h"
 #include "common/spec/safetensors.h"
 #include "common/spec/stages.h"
+#include "worker/distill/device.h"
 #include "worker/distill/failure.h"
 #include "worker/distill/files.h"
 #include "worker/distill/torchscript.h"
@@ -83,9 +84,11 @@ void WriteOutputs(const std::string& path, const TeacherOutputs& outputs) {
 
 using Forward = std::function<NetworkOutput(const torch::Tensor& windows_B1L)>;
 
-Forward Open(const TeacherFile& teacher, int samples) {
+// On that device; modules that are given stay on the CPU, for which their authors wrote them.
+Forward Open(const TeacherFile& teacher, int samples, torch::Device device) {
   if (teacher.torchscript) return OpenTorchScript(teacher.bytes, teacher.what);
   const auto network = ParseWeights(teacher.bytes, teacher.what, teacher.model, samples);
+  if (!device.is_cpu()) network->to(device);
   const int stage =
       ValueOrFail(StageIndex(teacher.model, teacher.stage), v1::FAILURE_CAUSE_INVALID);
   return [network, stage](const torch::Tensor& windows_B1L) {
@@ -102,8 +105,8 @@ void RefuseUnlessFinite(const torch::Tensor& tensor, const std::string& name) {
 
 std::string TeacherOutputsKey(const TeacherFile& teacher, const LoadedDataset& dataset,
                               const std::vector<int64_t>& train_windows) {
-  const uint64_t hash =
-      Fnv1a(BytesOfVector(train_windows), Fnv1a(dataset.sha256, Fnv1a(teacher.bytes)));
+  uint64_t hash = Fnv1a(BytesOfVector(train_windows), Fnv1a(dataset.sha256, Fnv1a(teacher.bytes)));
+  if (!dataset.device().is_cpu()) hash = Fnv1a(DeviceText(dataset.device()), hash);
   const std::string stage = teacher.stage.empty() ? "" : "-" + teacher.stage;
   return teacher.name + stage + "-" + Hex(hash);
 }
@@ -119,20 +122,20 @@ std::shared_ptr<const TeacherOutputs> LoadTeacherOutputs(
 
   torch::NoGradGuard no_grad;
   const KernelChoice kernels(teacher.model);
-  const Forward forward = Open(teacher, dataset.info.samples);
+  const Forward forward = Open(teacher, dataset.info.samples, dataset.device());
   std::vector<int64_t> rows;
   for (int64_t window : train_windows) {
     for (int64_t c = 0; c < dataset.channels(); ++c)
       rows.push_back(window * dataset.channels() + c);
   }
-  const torch::Tensor rows_I = IndexTensor(rows);
+  const torch::Tensor rows_I = OnDevice(IndexTensor(rows), dataset.device());
   std::vector<torch::Tensor> logits, features;
   for (int64_t at = 0; at < items; at += kBatch) {
     between_batches();
     const auto batch_B = rows_I.slice(0, at, std::min(at + kBatch, items));
     const auto out = forward(dataset.rows_R1L.index_select(0, batch_B));
-    logits.push_back(out.logits_BK);
-    if (out.features_BF.defined()) features.push_back(out.features_BF);
+    logits.push_back(out.logits_BK.to(torch::kCPU));
+    if (out.features_BF.defined()) features.push_back(out.features_BF.to(torch::kCPU));
   }
   auto outputs = std::make_shared<TeacherOutputs>();
   outputs->logits_IK = torch::cat(logits).contiguous();

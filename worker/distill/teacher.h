@@ -31,12 +31,13 @@ struct TeacherFile {
   std::string stage = {};    // whose features are wanted; empty for the penultimate
 };
 
-// Where a teacher's outputs for these windows are kept: it names job, weights, stage, dataset and
-// windows.
+// Where a teacher's outputs for these windows are kept: it names job, weights, stage, dataset,
+// windows, and the device unless that is a CPU.
 std::string TeacherOutputsKey(const TeacherFile& teacher, const LoadedDataset& dataset,
                               const std::vector<int64_t>& train_windows);
 
-// The outputs, from the folder `cache_dir`/teacher-outputs, or computed and left there. A damaged
+// The outputs, in the CPU's memory, from the folder `cache_dir`/teacher-outputs, or computed on the
+// device of the dataset and left there. A damaged
 // file is computed again; one that cannot be written is only a warning. Several processes may do
 // this at once. `between_batches` is called while computing and may throw. Failure: ARTIFACT, as
 // ParseWeights; INVALID, as torchscript.h; NUMERIC if an output is not finite.

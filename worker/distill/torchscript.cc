@@ -60,7 +60,7 @@ std::function<NetworkOutput(const torch::Tensor& windows_B1L)> OpenTorchScript(
   return [module, what](const torch::Tensor& windows_B1L) -> NetworkOutput {
     torch::IValue out;
     try {
-      out = module->forward({windows_B1L});
+      out = module->forward({windows_B1L.to(torch::kCPU)});
     } catch (const std::exception& error) {
       Refuse(what,
              "fails on windows " + ShapeText(windows_B1L.sizes().vec()) + ": " + Reason(error));

@@ -1,7 +1,6 @@
 #include "worker/distill/trainer.h"
 
 #include <chrono>
-#include <cmath>
 #include <limits>
 #include <map>
 #include <optional>
@@ -10,8 +9,11 @@
 #include "common/spec/labels.h"
 #include "common/spec/stages.h"
 #include "worker/distill/autocast.h"
+#include "worker/distill/device.h"
 #include "worker/distill/evaluate.h"
 #include "worker/distill/failure.h"
+#include "worker/distill/layers.h"
+#include "worker/distill/loss_watch.h"
 #include "worker/distill/methods.h"
 #include "worker/distill/microbatch.h"
 #include "worker/distill/optimization.h"
@@ -55,6 +57,11 @@ Student MakeStudent(const TrainingInputs& in) {
     student.projector = std::make_shared<Linear>(
         rng, StagesOf(in.spec.model())[student.stage].channels, in.teacher->features_IF.size(1));
   }
+  if (in.as_on_gpu) student.network->UseLayers(TorchLayers());
+  if (const torch::Device device = in.dataset.device(); !device.is_cpu()) {
+    student.network->to(device);
+    if (student.projector) student.projector->to(device);
+  }
   return student;
 }
 
@@ -93,8 +100,8 @@ class Means {
   // The sums so far, and of how many items.
   NamedTensorList Sums() const { return {sums_.begin(), sums_.end()}; }
   int64_t items() const { return items_; }
-  void Resume(const NamedTensorList& sums, int64_t items) {
-    sums_ = {sums.begin(), sums.end()};
+  void Resume(const NamedTensorList& sums, int64_t items, torch::Device device) {
+    for (const auto& [name, sum] : sums) sums_[name] = sum.to(device);
     items_ = items;
   }
   std::vector<std::pair<std::string, double>> Values() const {
@@ -177,14 +184,6 @@ class Points {
   std::vector<v1::MetricPoint> points_;
 };
 
-void RefuseBadLoss(double loss, double last_loss, int64_t step, int epoch) {
-  if (std::isfinite(loss)) return;
-  throw Failure(v1::FAILURE_CAUSE_NUMERIC,
-                "the loss is " + std::to_string(loss) + " at step " + std::to_string(step) +
-                    " (epoch " + std::to_string(epoch) + "); the last finite loss was " +
-                    std::to_string(last_loss) + "; a smaller train.peak_lr may help");
-}
-
 // MAE on the validation windows, which is added to the points with the cross-entropy; nothing
 // without such windows.
 std::optional<double> Validate(const TrainingInputs& in, Network& network,
@@ -230,6 +229,7 @@ class Training {
         optimization_(train_, student_.Parameters(), train_.epochs() * steps_per_epoch()),
         order_rng_(SeedOf(in.spec, "order")),
         microbatch_(train_),
+        losses_(in.as_on_gpu || !in.dataset.device().is_cpu()),
         keeper_(train_.keep()),
         checkpointed_(std::chrono::steady_clock::now()) {
     if (in.resume != nullptr) Resume(*in.resume);
@@ -243,7 +243,7 @@ class Training {
     out.epochs = epoch_;
     out.kept_epoch = keeper_.Restore(*student_.network);
     out.microbatch = microbatch_.recorded();
-    RefuseBadWeights(*student_.network, last_loss_);
+    RefuseBadWeights(*student_.network, losses_.last());
     out.train_s = train_s_;
     out.samples_per_s = static_cast<double>(items_per_epoch_ * epoch_) / train_s_;
     return out;
@@ -261,14 +261,18 @@ class Training {
     student_.network->train();
     order_before_ = order_rng_;
     const Tensor items_I =
-        IndexTensor(DrawEpoch(static_cast<int64_t>(in_.windows.train.size()),
-                              in_.dataset.channels(), train_.channels(), order_rng_));
+        OnDevice(IndexTensor(DrawEpoch(static_cast<int64_t>(in_.windows.train.size()),
+                                       in_.dataset.channels(), train_.channels(), order_rng_)),
+                 in_.dataset.device());
     for (; step_ < steps_per_epoch(); ++step_) {
       BetweenSteps();
       const auto begin = std::chrono::steady_clock::now();
       RunStep(items_I.slice(0, borders_[step_], borders_[step_ + 1]));
       epoch_s_ += SecondsSince(begin);
     }
+    const auto begin = std::chrono::steady_clock::now();
+    losses_.Look();
+    epoch_s_ += SecondsSince(begin);
     EndEpoch();
   }
 
@@ -304,19 +308,17 @@ class Training {
     optimization_.ZeroGradients();
     const std::vector<int64_t> borders = microbatch_.Borders(items_B.size(0));
     const size_t pieces = borders.size() - 1;
-    double sum = 0;
+    losses_.BeginStep(epoch_ * steps_per_epoch() + step_, epoch_);
     for (size_t i = 0; i < pieces; ++i) {
       const Tensor piece_B = items_B.slice(0, borders[i], borders[i + 1]);
       const Loss loss = LossOf(piece_B);
       const double share =
           static_cast<double>(piece_B.size(0)) / static_cast<double>(items_B.size(0));
-      const double value = loss.total.item<double>();
-      RefuseBadLoss(value, last_loss_, epoch_ * steps_per_epoch() + step_, epoch_);
-      sum += value * share;
+      losses_.Add(loss.total, share);
       (pieces == 1 ? loss.total : loss.total * share).backward();
       losses.Add(loss, piece_B.size(0));
     }
-    last_loss_ = sum;
+    losses_.EndStep();
   }
 
   // Of the mean over the items.
@@ -376,13 +378,15 @@ class Training {
     throw Failure(v1::FAILURE_CAUSE_PREEMPTED, "stopped between two steps");
   }
 
-  Checkpoint Save() const {
+  // Nothing is saved that comes behind a loss that is not finite.
+  Checkpoint Save() {
+    losses_.Look();
     Checkpoint out;
     out.epoch = epoch_;
     out.step = step_;
     out.order_rng = order_before_.state();
     out.dropout_rng = student_.network->dropout_state();
-    out.last_loss = last_loss_;
+    out.last_loss = losses_.last();
     out.train_s = train_s_;
     out.epoch_s = epoch_s_;
     out.sums = means_.Sums();
@@ -409,10 +413,10 @@ class Training {
     step_ = from.step;
     order_rng_ = Rng(from.order_rng);
     student_.network->SeedDropout(from.dropout_rng);
-    last_loss_ = from.last_loss;
+    losses_.Resume(from.last_loss);
     train_s_ = from.train_s;
     epoch_s_ = from.epoch_s;
-    means_.Resume(from.sums, from.sum_items);
+    means_.Resume(from.sums, from.sum_items, in_.dataset.device());
     microbatch_.Resume(from.microbatch);
     keeper_.Resume(from);
   }
@@ -428,11 +432,11 @@ class Training {
   Rng order_rng_;
   Rng order_before_{0};  // before the draw of the epoch under way
   Microbatch microbatch_;
+  LossWatch losses_;
   Keeper keeper_;
   Means means_;
   int epoch_ = 0;
   int64_t step_ = 0;
-  double last_loss_ = std::numeric_limits<double>::quiet_NaN();
   double train_s_ = 0;
   double epoch_s_ = 0;
   std::chrono::steady_clock::time_point checkpointed_;

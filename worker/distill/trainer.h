@@ -25,6 +25,8 @@ struct TrainingInputs {
   const FoldWindows& windows;          // test windows are not looked at
   const TeacherOutputs* teacher;       // null if the method needs none
   const Checkpoint* resume = nullptr;  // where an earlier attempt was; null: from the beginning
+  // Takes the way of a GPU on a CPU too, for tests: LibTorch's layers, losses looked at late.
+  bool as_on_gpu = false;
 };
 
 // How training speaks with the rest.
@@ -54,7 +56,9 @@ struct TrainedNetwork {
   Checkpoint end;  // from which nothing is left to train; shares memory with the network
 };
 
-// Trains one network from its initial weights, or goes on where a checkpoint of it ends. The same
+// Trains one network from its initial weights, or goes on where a checkpoint of it ends, on the
+// device on which the dataset's rows lie; the network is there in the end. On a GPU a step waits
+// for nothing that it computes. The same
 // inputs give the same bits under the same numeric fingerprint, and so does a run that was resumed.
 // Series: train.loss and its parts (train.ce, train.kd, train.tckd, train.nckd, train.feature;
 // means over the epoch), lr (of the epoch's last step), train.samples_per_s, and val.mae_bpm and
