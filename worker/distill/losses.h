@@ -42,7 +42,8 @@ struct Loss {
 torch::Tensor CrossEntropy(const torch::Tensor& logits_BK, const torch::Tensor& classes_B,
                            const torch::Tensor& targets_BK);
 
-// KL(p_t || p_s) per window, p = softmax(logits / temperature).
+// KL(p_t || p_s) per window, p = softmax(logits / temperature). Gradients go to the student alone,
+// here and in Decoupled, and are not differentiable again.
 torch::Tensor Divergence(const torch::Tensor& student_BK, const torch::Tensor& teacher_BK,
                          double temperature);
 

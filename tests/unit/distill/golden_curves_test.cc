@@ -17,8 +17,10 @@ namespace retort::distill {
 namespace {
 
 constexpr char kFile[] = RETORT_SOURCE_DIR "/tests/golden/loss_curves.csv";
-// Between instruction sets sums differ in their last bits, which some 50 steps let grow.
-constexpr double kTolerance = 2e-3;
+// Between instruction sets sums differ in their last bits, which some 50 steps let grow. Errors on
+// a few validation windows grow most, by up to 1.8 % between AVX-512, AVX2 and plain x86-64.
+constexpr double kTrainTolerance = 2e-3;
+constexpr double kValidationTolerance = 4e-2;
 
 using Curves = std::map<std::string, std::vector<double>>;  // by `method series`
 
@@ -96,9 +98,11 @@ TEST(GoldenCurvesTest, EveryMethodLearnsAsItDid) {
   for (const auto& [name, values] : golden) {
     ASSERT_TRUE(curves.contains(name)) << name;
     ASSERT_EQ(curves[name].size(), values.size()) << name;
+    const double tolerance =
+        name.find(" val.") == std::string::npos ? kTrainTolerance : kValidationTolerance;
     for (size_t epoch = 0; epoch < values.size(); ++epoch) {
       EXPECT_NEAR(curves[name][epoch], values[epoch],
-                  kTolerance * std::max(0.1, std::abs(values[epoch])))
+                  tolerance * std::max(0.1, std::abs(values[epoch])))
           << name << ", epoch " << epoch;
     }
   }
