@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/spec/given_teacher.h"
@@ -28,6 +29,7 @@ constexpr char kFormat[] = "retort.dataset.v1";
 struct Header {
   std::vector<int64_t> shape;  // windows, channels, samples
   std::vector<std::string> subjects;
+  bool never_split = false;
 };
 
 absl::StatusOr<std::string> ReadExactly(ArtifactReader& reader, size_t bytes) {
@@ -73,6 +75,8 @@ absl::StatusOr<Header> Understand(const Struct& object) {
     return absl::OutOfRangeError("its header lists no subjects");
   }
   for (const Value& name : names.values()) header.subjects.push_back(name.string_value());
+  const Value* split = Find(metadata->struct_value(), "split");
+  header.never_split = split != nullptr && split->string_value() == "never";
   const Value* windows = Find(object, "windows");
   const Value* shape = windows == nullptr ? nullptr : Find(windows->struct_value(), "shape");
   if (shape == nullptr || shape->list_value().values_size() != 3) {
@@ -91,7 +95,7 @@ absl::Status CheckEqual(const std::string& field, int64_t said, int64_t right) {
 }
 
 absl::Status CheckDataset(const ArtifactStore& artifacts, const ArtifactHash& hash,
-                          const v1::DatasetInfo& info, const std::string& field) {
+                          const v1::DatasetInfo& info, bool trained_on, const std::string& field) {
   RETORT_ASSIGN_OR_RETURN(const auto reader, artifacts.Read(hash, 0));
   RETORT_RETURN_IF_ERROR(
       CheckEqual(field + ".size_bytes", info.size_bytes(), reader->size_bytes()));
@@ -112,6 +116,12 @@ absl::Status CheckDataset(const ArtifactStore& artifacts, const ArtifactHash& ha
         field, ".subjects: ", absl::StrJoin(info.subjects(), ", ").substr(0, 200), "; must be ",
         absl::StrJoin(header->subjects, ", ").substr(0, 200), ", as in the uploaded file"));
   }
+  if (trained_on && header->never_split) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ".sha256: ", hash.hex(),
+                     "; must not be trained on, since its metadata says that it must never be "
+                     "split (who is who in it is not known); name others in spec.train_on"));
+  }
   return absl::OkStatus();
 }
 
@@ -126,8 +136,10 @@ absl::Status CheckDatasets(const ArtifactStore& artifacts, const v1::SweepSpec& 
       return absl::FailedPreconditionError(absl::StrCat("spec.datasets: dataset '", dataset.name(),
                                                         "' (", hash.hex(), ") was not uploaded"));
     }
-    RETORT_RETURN_IF_ERROR(
-        CheckDataset(artifacts, hash, dataset.info(), absl::StrCat("spec.datasets[", i, "].info")));
+    const bool trained_on =
+        spec.train_on().empty() || absl::c_linear_search(spec.train_on(), dataset.name());
+    RETORT_RETURN_IF_ERROR(CheckDataset(artifacts, hash, dataset.info(), trained_on,
+                                        absl::StrCat("spec.datasets[", i, "].info")));
   }
   for (int i = 0; i < spec.teachers_size(); ++i) {
     const v1::NamedTeacher& teacher = spec.teachers(i);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/files.h"
+#include "common/spec/dataset.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/rpc/harness.h"
@@ -120,6 +121,24 @@ TEST_F(BadInputTest, OfDatasetsThatAreNotWhatTheSweepSays) {
         },
         "sha256: " + hash + "; must be of a dataset");
   }
+  Dataset unsplit = ParseDataset(DatasetBytes(), "dataset").value();
+  unsplit.metadata["split"] = "never";
+  const std::string bytes = SerializeDataset(unsplit);
+  const std::string hash = Upload(bytes);
+  const auto name_it = [&](v1::DatasetInfo& d) {
+    d.set_sha256(hash);
+    d.set_size_bytes(static_cast<int64_t>(bytes.size()));
+  };
+  refused(name_it, "sha256: " + hash + "; must not be trained on");
+  v1::SweepSpec tested = good;
+  tested.set_name("tested");
+  *tested.add_datasets() = tested.datasets(0);
+  tested.mutable_datasets(1)->set_name("unsplit");
+  name_it(*tested.mutable_datasets(1)->mutable_info());
+  tested.add_train_on(tested.datasets(0).name());
+  tested.add_evaluate("unsplit");
+  const auto created = Create(tested);
+  EXPECT_TRUE(created.ok()) << created.status();
   EXPECT_TRUE(Create(good).ok());
 }
 

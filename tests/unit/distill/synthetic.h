@@ -7,7 +7,9 @@
 #include <cmath>
 #include <filesystem>
 #include <numbers>
+#include <set>
 #include <string>
+#include <system_error>
 
 #include "common/spec/dataset.h"
 #include "common/spec/trainer_version.h"
@@ -131,12 +133,23 @@ inline v1::TrainingSpec Job(const v1::ModelSpec& model, const v1::MethodSpec& me
   return spec;
 }
 
-// An empty folder for one test.
+// An empty folder for one test; removed when the process ends, though not when a fork of it does.
 inline std::string EmptyFolder(const std::string& name) {
+  struct Folders {
+    const pid_t owner = ::getpid();
+    std::set<std::filesystem::path> paths;
+    ~Folders() {
+      if (::getpid() != owner) return;
+      std::error_code ignored;
+      for (const auto& path : paths) std::filesystem::remove_all(path, ignored);
+    }
+  };
+  static Folders folders;
   const auto path = std::filesystem::temp_directory_path() /
                     ("retort-" + name + "-" + std::to_string(::getpid()));
   std::filesystem::remove_all(path);
   std::filesystem::create_directories(path);
+  folders.paths.insert(path);
   return path.string();
 }
 
