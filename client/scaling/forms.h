@@ -5,6 +5,7 @@
 
 #include <ceres/cost_function.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,24 @@ namespace retort::scaling {
 // Law::natural.
 using Theta = std::vector<double>;
 
-// The data of a fit: one entry per distinct size.
+// What log sizes are counted from, so that parameters hardly depend on each other: the mean log
+// size of the whole sample, the same for all its resamples.
+struct Centers {
+  double size = 0;
+  double size2 = 0;
+};
+
+// The data of a fit. All vectors are of one length, but `log_size2`, which is empty for forms of
+// one size variable.
 struct Points {
-  std::vector<double> log_size;  // minus `center`, so that parameters hardly depend on each other
+  Centers centers;
+  std::vector<double> log_size;   // minus its centre
+  std::vector<double> log_size2;  // likewise
   std::vector<double> log_loss;
-  double center = 0;  // mean of log size
+  std::vector<double> weight;  // above 0
+
+  size_t count() const { return log_loss.size(); }
+  double LogSize2(size_t i) const { return log_size2.empty() ? 0 : log_size2[i]; }
 };
 
 // Where an internal parameter is searched.
@@ -34,6 +48,7 @@ struct Bound {
 // How the interval of a parameter is made.
 enum class IntervalScale {
   kLog,              // on its logarithm
+  kNatural,          // on itself
   kNaturalFromZero,  // on itself, cut off below 0
 };
 
@@ -52,16 +67,25 @@ struct Law {
   Form form;
   std::string name;
   std::string formula;
+  int size_variables = 1;
+  // The form of which this is another parametrisation, with the same curves; itself otherwise.
+  Form same_as;
+  // Least number of distinct values of each size variable.
+  int least_sizes = 2;
   std::vector<LawParameter> parameters;
-  // Fitted log loss.
-  double (*log_loss)(const Theta& theta, double log_size);
-  // One residual, log fitted - log loss, with automatic derivatives; the caller owns it.
-  ceres::CostFunction* (*residual)(double log_size, double log_loss);
+  // Fitted log loss; not a number where the law gives a loss that is not positive.
+  double (*log_loss)(const Theta& theta, double log_size, double log_size2);
+  // All residuals, one for each point, such that half their sum of squares is the objective
+  // (objective.h), with automatic derivatives. The caller owns it; `points` must outlive it.
+  ceres::CostFunction* (*cost)(const Points& points, double huber_delta);
   // Parameters in units of the user, in the order of `parameters`.
-  std::vector<double> (*natural)(const Theta& theta, double center);
+  std::vector<double> (*natural)(const Theta& theta, const Centers& centers);
   std::vector<Bound> (*bounds)(const Points& points);
   // The grid of starts.
   std::vector<Theta> (*starts)(const Points& points);
+  // The grid of Hoffmann et al. 2022 (arXiv 2203.15556, appendix D.3), or the part of it that this
+  // form has parameters for; null for forms that are not sums of powers.
+  std::vector<Theta> (*chinchilla_starts)(const Points& points) = nullptr;
 };
 
 // Never null for a value of the enumeration.

@@ -102,6 +102,10 @@ bool Clusters::HasRepeatedTraining() const {
                      [](const std::vector<int>& trainings) { return trainings.size() >= 2; });
 }
 
+bool Clusters::HasFoldsToLeaveOut() const {
+  return static_cast<int>(trainings_by_fold_.size()) >= kMinFolds;
+}
+
 double Uncertainty::StandardError() const {
   return std::sqrt(std::max(by_subject.variance + by_training.variance, by_fold.variance));
 }
@@ -132,7 +136,8 @@ JackknifeResult Jackknife(const Clusters& clusters, int count, LeaveFoldsOut lea
     training_freedom += static_cast<double>(trainings.size()) - 1;
   }
   const int folds = static_cast<int>(clusters.trainings_by_fold().size());
-  const bool by_folds = leave_folds_out == LeaveFoldsOut::kIfSeveral && folds >= kMinFolds;
+  const bool by_folds =
+      leave_folds_out == LeaveFoldsOut::kIfSeveral && clusters.HasFoldsToLeaveOut();
   if (by_folds) {
     replicates.clear();
     for (int i = 0; i < folds; ++i)

@@ -51,6 +51,8 @@ class Clusters {
   const std::vector<std::vector<int>>& trainings_by_fold() const { return trainings_by_fold_; }
   // Whether some fold was trained with two seeds or more.
   bool HasRepeatedTraining() const;
+  // Whether there are so many folds (3) that LeaveFoldsOut::kIfSeveral leaves them out.
+  bool HasFoldsToLeaveOut() const;
 
   // 0..subjects-1, of a row's.
   int SubjectOf(const ClusterLabels& row) const { return subjects_.at(row.subject); }

@@ -105,9 +105,9 @@ TEST(FitLaw, OneOutlyingSizeHardlyMovesTheRobustFit) {
     if (row.size == 16e3) row.loss *= 1.5;
   }
   const Fit robust = MustFit(observations);
-  const Fit least_squares =
-      MustFit(observations,
-              {.form = Form::kPower, .huber_delta = 10, .confidence = 0.95, .curve_sizes = {}});
+  FitOptions plain;
+  plain.huber_delta = 10;
+  const Fit least_squares = MustFit(observations, plain);
   EXPECT_LT(robust.huber_delta, 0.1);
   EXPECT_EQ(least_squares.huber_delta, 10);
   const auto error = [&](const Fit& fit) { return std::abs(fit.Find("alpha")->value - law.alpha); };
@@ -157,10 +157,13 @@ TEST(FitLaw, UnderSixSubjectsThereIsNoInterval) {
   EXPECT_TRUE(MustFit(SimulateLosses({}, {.subjects = 6}, {}, 1)).Find("alpha")->interval);
 }
 
-TEST(FitLaw, OneSeedIsWarnedOf) {
-  const Fit fit = MustFit(SimulateLosses({}, {.seeds = 1}, {}, 1));
+TEST(FitLaw, OneSeedIsWarnedOfUnlessFoldsShowHowTrainingVaries) {
+  const Fit fit = MustFit(SimulateLosses({}, {.seeds = 1, .folds = 2}, {}, 1));
   EXPECT_TRUE(fit.HasWarning(WarningKind::kOneSeed));
   EXPECT_TRUE(fit.Find("alpha")->interval);
+  const Fit folds = MustFit(SimulateLosses({}, {.seeds = 1, .folds = 4}, {}, 1));
+  EXPECT_FALSE(folds.HasWarning(WarningKind::kOneSeed));
+  EXPECT_EQ(folds.convergence.resamples, 12 + 4);
 }
 
 TEST(FitLaw, AFloorThatTheDataDoNotShowIsZeroAndSaidToBeAtABound) {
