@@ -112,48 +112,93 @@ std::string TwinName(const v1::Job& job) {
                       job.teacher(), " ", job.seed(), " ", job.fold());
 }
 
-Json FitRow(const LawKey& key, const std::string& size,
-            const std::vector<scaling::Observation>& observations) {
-  Json row = {{"family", key.family},
-              {"method", key.method},
-              {"teacher", key.teacher.empty() ? Json(nullptr) : Json(key.teacher)},
-              {"dataset", key.dataset},
-              {"variant", key.variant},
-              {"form", scaling::FormName(scaling::Form::kPower)},
-              {"size", size}};
-  const auto fit = scaling::FitLaw(observations, {});
-  for (const std::string name : {"E", "A", "alpha"}) {
-    const scaling::Parameter* parameter = fit.ok() ? fit->Find(name) : nullptr;
-    const bool bounded = parameter != nullptr && parameter->interval.has_value();
-    row[name] = parameter == nullptr ? Json(nullptr) : Number(parameter->value);
-    row[name + "_low"] = bounded ? Number(parameter->interval->low) : Json(nullptr);
-    row[name + "_high"] = bounded ? Number(parameter->interval->high) : Json(nullptr);
-    row[name + "_at_bound"] = parameter != nullptr && parameter->at_bound;
-  }
-  row["r_squared"] = fit.ok() ? Number(fit->r_squared) : Json(nullptr);
-  row["sizes"] = fit.ok() ? Json(fit->points.size()) : Json(nullptr);
-  row["subjects"] = fit.ok() ? Json(fit->subjects) : Json(nullptr);
-  row["seeds"] = fit.ok() ? Json(fit->seeds) : Json(nullptr);
-  Json points = Json::array();
-  std::vector<std::string> warnings;
-  if (fit.ok()) {
-    for (const scaling::SizePoint& point : fit->points) {
-      points.push_back({{"size", Number(point.size)},
-                        {"mae_bpm", Number(point.loss)},
-                        {"fitted_bpm", Number(point.fitted)}});
+// Mean over subjects of a teacher's error in its jobs of the sweep, by dataset and model.
+std::map<std::pair<std::string, std::string>, double> TeacherLosses(const SweepResults& results) {
+  using Key = std::pair<std::string, std::string>;
+  std::map<Key, std::map<std::string, std::pair<double, int>>> sums;
+  for (size_t i = 0; i < results.jobs.size(); ++i) {
+    const v1::Job& job = results.jobs[i];
+    if (!results.selected[i] || job.kind() != v1::JOB_KIND_TEACHER) continue;
+    for (const auto& subject : job.result().evaluations(0).subjects()) {
+      auto& [sum, count] = sums[{job.spec().dataset().sha256(), job.model()}][subject.subject()];
+      sum += subject.metrics().mae_bpm();
+      ++count;
     }
-    for (const scaling::Warning& warning : fit->warnings) warnings.push_back(warning.message);
-  } else {
-    warnings.push_back(MessageOf(fit.status()));
   }
-  if (key.variant > 0) {
-    warnings.push_back(
-        "students were trained with several training values: each has its own law, in the order "
-        "of the sweep file; `select` would choose among them on validation");
+  std::map<Key, double> losses;
+  for (const auto& [key, subjects] : sums) {
+    double& loss = losses[key];
+    for (const auto& [name, sum] : subjects)
+      loss += sum.first / sum.second / static_cast<double>(subjects.size());
   }
-  row["warnings"] = warnings;
-  row["points"] = points;
-  return row;
+  return losses;
+}
+
+// The second size of a student's job: what the form needs to know of its teacher.
+class TeacherSizes {
+ public:
+  TeacherSizes(const SweepResults& results, const std::string& size, scaling::Form form) {
+    if (form == scaling::Form::kDistill) {
+      sizes_ = TeacherLosses(results);
+      return;
+    }
+    for (size_t i = 0; i < results.jobs.size(); ++i) {
+      const v1::Job& job = results.jobs[i];
+      if (!results.selected[i] || job.kind() != v1::JOB_KIND_TEACHER) continue;
+      sizes_[{job.spec().dataset().sha256(), job.model()}] = SizeOf(job, size);
+    }
+  }
+
+  // Nothing for students without a teacher, and for those of teachers that the sweep did not train.
+  std::optional<double> Of(const v1::Job& job) const {
+    const auto at = sizes_.find({job.spec().dataset().sha256(), job.teacher()});
+    return at == sizes_.end() ? std::nullopt : std::optional(at->second);
+  }
+
+ private:
+  std::map<std::pair<std::string, std::string>, double> sizes_;
+};
+
+Json LabelsOf(const LawKey& key) {
+  return {{"family", key.family},
+          {"method", key.method},
+          {"teacher", key.teacher.empty() ? Json(nullptr) : Json(key.teacher)},
+          {"dataset", key.dataset},
+          {"variant", key.variant}};
+}
+
+// Losses of the students of each law.
+struct LawGroups {
+  std::vector<LawKey> order;
+  std::map<LawKey, std::vector<scaling::Observation>> rows;
+};
+
+LawGroups GroupsOf(const SweepResults& results, const std::string& size,
+                   std::optional<scaling::Form> form) {
+  const bool two = form && scaling::SizeVariables(*form) == 2;
+  const TeacherSizes teachers(results, size, form.value_or(scaling::Form::kPower));
+  LawGroups groups;
+  std::map<std::string, int> variants;
+  for (size_t i = 0; i < results.jobs.size(); ++i) {
+    const v1::Job& job = results.jobs[i];
+    if (!results.selected[i] || job.kind() != v1::JOB_KIND_STUDENT) continue;
+    const auto size2 = two ? teachers.Of(job) : 0;
+    if (!size2) continue;
+    const LawKey key{FamilyOf(job.model()), job.method(), two ? "" : job.teacher(),
+                     job.spec().dataset().sha256(), variants[TwinName(job)]++};
+    if (groups.rows.count(key) == 0) groups.order.push_back(key);
+    for (const auto& subject : job.result().evaluations(0).subjects()) {
+      groups.rows[key].push_back({SizeOf(job, size), subject.metrics().mae_bpm(), subject.subject(),
+                                  job.seed(), job.fold(), *size2});
+    }
+  }
+  return groups;
+}
+
+size_t DistinctSizes(const std::vector<scaling::Observation>& rows) {
+  std::set<double> sizes;
+  for (const scaling::Observation& row : rows) sizes.insert(row.size);
+  return sizes.size();
 }
 
 }  // namespace
@@ -195,41 +240,34 @@ const std::vector<Column>& MethodColumns() {
   return columns;
 }
 
-std::vector<Json> FitRows(const SweepResults& results, const std::string& size) {
-  std::vector<LawKey> order;
-  std::map<LawKey, std::vector<scaling::Observation>> groups;
-  std::map<LawKey, std::set<double>> sizes;
-  std::map<std::string, int> variants;
-  for (size_t i = 0; i < results.jobs.size(); ++i) {
-    const v1::Job& job = results.jobs[i];
-    if (!results.selected[i] || job.kind() != v1::JOB_KIND_STUDENT) continue;
-    const LawKey key{FamilyOf(job.model()), job.method(), job.teacher(),
-                     job.spec().dataset().sha256(), variants[TwinName(job)]++};
-    if (groups.count(key) == 0) order.push_back(key);
-    for (const auto& subject : job.result().evaluations(0).subjects()) {
-      groups[key].push_back({SizeOf(job, size), subject.metrics().mae_bpm(), subject.subject(),
-                             job.seed(), job.fold()});
-      sizes[key].insert(SizeOf(job, size));
-    }
-  }
+std::vector<Json> FitRows(const SweepResults& results, const std::string& size,
+                          const FitRequest& request) {
+  const LawGroups groups = GroupsOf(results, size, request.form);
+  const bool two = request.form && scaling::SizeVariables(*request.form) == 2;
+  const std::string size2 = !two                                      ? ""
+                            : request.form == scaling::Form::kDistill ? "teacher_mae_bpm"
+                                                                      : "teacher_" + size;
   std::vector<Json> rows;
-  for (const LawKey& key : order) {
-    if (sizes[key].size() < kMinSizes) continue;
-    rows.push_back(FitRow(key, size, groups.at(key)));
+  for (const LawKey& key : groups.order) {
+    const auto& observations = groups.rows.at(key);
+    if (DistinctSizes(observations) < kMinSizes) continue;
+    rows.push_back(FitRow(LabelsOf(key), size, size2, observations, request));
+    if (key.variant == 0) continue;
+    rows.back()["warnings"].push_back(
+        "students were trained with several training values: each has its own law, in the order "
+        "of the sweep file; `select` would choose among them on validation");
   }
   return rows;
 }
 
-const std::vector<Column>& FitColumns() {
+const std::vector<Column>& FitLabels() {
   static const auto& columns = *new std::vector<Column>{
-      {"family", "family", 0, {}},
-      {"method", "method", 0, {}},
-      {"teacher", "teacher", 0, {}},
-      {"sizes", "sizes", 0, {}},
-      {"E", "E", 0, [](const Json& row) { return WithInterval(row, "E", ""); }},
-      {"alpha", "alpha", 0, [](const Json& row) { return WithInterval(row, "alpha", ""); }},
-      {"r_squared", "R2", 3, {}},
-  };
+      {"family", "family", 0, {}}, {"method", "method", 0, {}}, {"teacher", "teacher", 0, {}}};
+  return columns;
+}
+
+const std::vector<Column>& FitColumns() {
+  static const auto& columns = *new std::vector<Column>(LawColumns(FitLabels(), {}));
   return columns;
 }
 

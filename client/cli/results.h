@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/cli/context.h"
+#include "client/cli/fit_rows.h"
 #include "client/cli/table.h"
 #include "retort/v1/resources.pb.h"
 
@@ -52,10 +53,16 @@ std::string MissingLine(const SweepResults& results);
 absl::StatusOr<std::vector<Json>> MethodRows(const SweepResults& results);
 const std::vector<Column>& MethodColumns();
 
-// The law `L = E + A * N^-alpha` of each (family, method, teacher) that was run in at least three
-// sizes. `size`: `params_body`, `params` or `macs`. A group that cannot be fitted has a `warning`
-// that says why, and nulls.
-std::vector<Json> FitRows(const SweepResults& results, const std::string& size);
+// The law of each (family, method, teacher) that was run in at least three sizes, by default a
+// power law. `size`: `params_body`, `params` or `macs`. Forms of two sizes have one law for each
+// (family, method), over all teachers that the sweep trained: the second size is the teacher's
+// error
+// (`distill`) or its own size (`power2`). A group that cannot be fitted has a warning that says
+// why, and nulls.
+std::vector<Json> FitRows(const SweepResults& results, const std::string& size,
+                          const FitRequest& request = {});
+// The labels of a fit, and those with the parameters of a power law.
+const std::vector<Column>& FitLabels();
 const std::vector<Column>& FitColumns();
 
 // What people should know of the fits: each row's warnings, every sentence once.

@@ -59,7 +59,8 @@ void WarnOfData(const LossTable& table, const FitOptions& options, Fit& fit) {
                       ", and at least ", kMinSubjects, " are needed to tell how much they differ"));
   } else if (!rows && !clusters.HasRepeatedTraining() && !clusters.HasFoldsToLeaveOut()) {
     Warn(fit, WarningKind::kOneSeed,
-         "one seed: the intervals leave out how much training itself varies, and are too narrow; "
+         "one seed, or seeds not told apart: the intervals leave out how much training itself "
+         "varies, and are too narrow; "
          "run 2 seeds or more");
   }
 }

@@ -133,7 +133,7 @@ void LossTable::Finish() {
   } else {
     for (size_t i = 0; i < sizes_.size(); ++i) size_of_point_.push_back(static_cast<int>(i));
   }
-  whole_ = *Resampled(EqualWeights());  // every size is there
+  whole_ = *Build(EqualWeights());  // a table of means has a subject at every size
 }
 
 LossTable LossTable::UpTo(size_t first) const {
@@ -175,6 +175,15 @@ void LossTable::AddPoint(int size, double log_loss, double weight, Points& point
 }
 
 std::optional<Points> LossTable::Resampled(const ClusterWeights& weights) const {
+  auto points = Build(weights);
+  if (!points || points_are_ == PointsAre::kMeans) return points;
+  const std::vector<double>& sizes = points->log_size;
+  const bool several =
+      std::any_of(sizes.begin(), sizes.end(), [&](double size) { return size != sizes.front(); });
+  return several ? std::move(points) : std::nullopt;
+}
+
+std::optional<Points> LossTable::Build(const ClusterWeights& weights) const {
   if (points_are_ == PointsAre::kRows) {
     return cells_.size() <= kMaxPoints ? ResampledRows(weights) : ResampledMeansOfRows(weights);
   }
@@ -187,21 +196,18 @@ std::optional<Points> LossTable::Resampled(const ClusterWeights& weights) const 
   return points;
 }
 
-std::optional<Points> LossTable::ResampledRows(const ClusterWeights& weights) const {
+Points LossTable::ResampledRows(const ClusterWeights& weights) const {
   Points points;
   points.centers = centers_;
-  std::set<int> sizes;
   for (const Cell& cell : cells_) {
     const double weight = weights.subject[cell.subject] * weights.training[cell.training];
     if (weight == 0) continue;
     AddPoint(cell.size, cell.loss, weight, points);
-    sizes.insert(cell.size);
   }
-  if (sizes.size() < 2) return std::nullopt;
   return points;
 }
 
-std::optional<Points> LossTable::ResampledMeansOfRows(const ClusterWeights& weights) const {
+Points LossTable::ResampledMeansOfRows(const ClusterWeights& weights) const {
   std::vector<double> sum(sizes_.size(), 0.0), count(sizes_.size(), 0.0);
   for (const Cell& cell : cells_) {
     const double weight = weights.subject[cell.subject] * weights.training[cell.training];
@@ -213,7 +219,6 @@ std::optional<Points> LossTable::ResampledMeansOfRows(const ClusterWeights& weig
   for (size_t i = 0; i < sizes_.size(); ++i) {
     if (count[i] > 0) AddPoint(static_cast<int>(i), sum[i] / count[i], count[i], points);
   }
-  if (points.count() < 2) return std::nullopt;
   return points;
 }
 

@@ -68,8 +68,9 @@ class LossTable {
   // Sets what follows from sizes and cells.
   void Finish();
   void AddPoint(int size, double log_loss, double weight, Points& points) const;
-  std::optional<Points> ResampledRows(const ClusterWeights& weights) const;
-  std::optional<Points> ResampledMeansOfRows(const ClusterWeights& weights) const;
+  std::optional<Points> Build(const ClusterWeights& weights) const;
+  Points ResampledRows(const ClusterWeights& weights) const;
+  Points ResampledMeansOfRows(const ClusterWeights& weights) const;
 
   int size_variables_ = 1;
   PointsAre points_are_ = PointsAre::kMeans;
