@@ -10,6 +10,7 @@ packages=(
   libopenblas0-pthread  # LibTorch calls whatever BLAS is installed; the reference BLAS is several times slower
   libsqlite3-dev libabsl-dev libspdlog-dev libssl-dev
   libcli11-dev libyaml-cpp-dev libceres-dev libmatio-dev zlib1g-dev nlohmann-json3-dev
+  libjs-chart.js  # plots of reports; compiled into retort
   libgtest-dev libgmock-dev libbenchmark-dev
   python3-numpy python3-scipy python3-torch  # tests hold weights, their import and converted recordings against these
 )

@@ -17,6 +17,7 @@ void AddJobCommands(CLI::App& app, Context& context);
 void AddWorkerCommands(CLI::App& app, Context& context);
 void AddResultsCommand(CLI::App& app, Context& context);
 void AddFitCommand(CLI::App& app, Context& context);
+void AddReportCommand(CLI::App& app, Context& context);
 void AddAdminCommands(CLI::App& app, Context& context);
 void AddDataCommands(CLI::App& app, Context& context);
 void AddModelCommands(CLI::App& app, Context& context);

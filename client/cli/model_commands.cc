@@ -1,16 +1,11 @@
 // `retort model`: weights of jobs as files, and what they say of data.
-#include <filesystem>
 #include <memory>
 #include <set>
-#include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "client/cli/commands.h"
-#include "client/cli/process.h"
+#include "client/cli/predict.h"
 #include "client/cli/rows.h"
 #include "client/cli/signal_csv.h"
 #include "client/cli/table.h"
@@ -48,26 +43,6 @@ void Fetch(Context& context, const std::string& id, std::string out) {
                        {"size_bytes", weights.size_bytes()}});
 }
 
-// A folder that goes away with all in it.
-class TemporaryFolder {
- public:
-  static absl::StatusOr<TemporaryFolder> Make() {
-    std::string path = (std::filesystem::temp_directory_path() / "retort-predict-XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) return ErrnoStatus(errno, path, "cannot be made");
-    return TemporaryFolder(path);
-  }
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
 struct PredictFlags {
   std::string weights;
   std::string input;
@@ -102,39 +77,12 @@ absl::StatusOr<std::string> DatasetOf(const PredictFlags& flags, const Temporary
 }
 
 absl::StatusOr<std::vector<Json>> RunPredict(const PredictFlags& flags) {
-  // Checked here for a clear error before a program is started.
-  const auto file = ToStatusOr(Safetensors::ReadFile(flags.weights));
-  if (!file.ok()) return absl::InvalidArgumentError(MessageOf(file.status()));
-  RETORT_RETURN_IF_ERROR(ToStatusOr(CheckWeights(*file)).status());
+  RETORT_RETURN_IF_ERROR(CheckWeightsFile(flags.weights));
   RETORT_ASSIGN_OR_RETURN(const TemporaryFolder folder, TemporaryFolder::Make());
   RETORT_ASSIGN_OR_RETURN(const std::string dataset, DatasetOf(flags, folder));
-  RETORT_ASSIGN_OR_RETURN(const std::string runner, FindProgram("retort-runner"));
-  const std::string log = folder / "log", out = folder / "out.jsonl";
-  RETORT_ASSIGN_OR_RETURN(
-      ChildProcess child,
-      ChildProcess::Start({runner, "predict", flags.weights, dataset, out}, log));
-  while (!child.Ended().has_value()) {
-    if (WasInterrupted()) return absl::CancelledError("interrupted");
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-  if (*child.Ended() != "exit code 0") {
-    const std::string said = LastLines(log, 3);
-    return absl::InvalidArgumentError(
-        absl::StrCat(said.empty() ? absl::StrCat("retort-runner: ", *child.Ended())
-                                  : std::string(absl::StripTrailingAsciiWhitespace(said))));
-  }
-  RETORT_ASSIGN_OR_RETURN(const std::string text, ReadFile(out));
-  std::vector<Json> rows;
-  for (const auto line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-    const Json read = Json::parse(std::string(line));
-    Json row = {{"window", read.at("window").get<int64_t>()}};
-    for (const char* key : {"recording", "start_s", "subject", "reference_bpm", "channel",
-                            "median_bpm", "argmax_bpm", "expectation_bpm", "confidence"}) {
-      row[key] = read.at(key);
-    }
-    if (dataset != flags.input) row["reference_bpm"] = row["subject"] = nullptr;  // a CSV has none
-    rows.push_back(std::move(row));
-  }
+  RETORT_ASSIGN_OR_RETURN(std::vector<Json> rows, PredictDataset(flags.weights, dataset));
+  if (dataset == flags.input) return rows;
+  for (Json& row : rows) row["reference_bpm"] = row["subject"] = nullptr;  // a CSV has none
   return rows;
 }
 

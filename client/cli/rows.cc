@@ -20,15 +20,6 @@ std::string Lower(const std::string& name, std::string_view prefix) {
 
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
-// A message as JSON; its numbers that are not finite become null.
-Json MessageJson(const google::protobuf::Message& message) {
-  std::string text;
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return nullptr;
-  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
-}
-
 Json CountsJson(const v1::JobCounts& counts) {
   return {{"blocked", counts.blocked()},     {"queued", counts.queued()},
           {"leased", counts.leased()},       {"running", counts.running()},
@@ -52,6 +43,14 @@ Json SubjectRow(const v1::SubjectMetrics& subject) {
 }
 
 }  // namespace
+
+Json MessageJson(const google::protobuf::Message& message) {
+  std::string text;
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return nullptr;
+  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
 
 std::string StateName(v1::JobState state) {
   return state == 0 ? "" : Lower(v1::JobState_Name(state), "JOB_STATE_");

@@ -2,6 +2,8 @@
 #ifndef RETORT_CLIENT_CLI_ROWS_H_
 #define RETORT_CLIENT_CLI_ROWS_H_
 
+#include <google/protobuf/message.h>
+
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -38,6 +40,9 @@ Json ExplanationJson(const v1::Explanation& explanation);
 // A job with its result, as `retort results -o json` documents it; numbers of a job without a
 // result are null. `selected` and `train` are set by ResultRows (results.h).
 Json ResultRow(const v1::Job& job);
+
+// A message as JSON, with the names of the protos; its numbers that are not finite become null.
+Json MessageJson(const google::protobuf::Message& message);
 
 // One job whole: JobRow with its spec, failure, attempts, latest metrics and result.
 Json JobDetails(const v1::Job& job);

@@ -84,6 +84,7 @@ int RunCommandLine(std::vector<std::string> args, Context& context) {
   AddWorkerCommands(app, context);
   AddResultsCommand(app, context);
   AddFitCommand(app, context);
+  AddReportCommand(app, context);
   AddAdminCommands(app, context);
   AddDataCommands(app, context);
   AddModelCommands(app, context);
