@@ -7,6 +7,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/files.h"
 #include "tests/e2e/cluster.h"
 
@@ -68,6 +69,33 @@ TEST_F(ModelTest, FetchedWeightsSayTheSameInNumpy) {
     EXPECT_NEAR(row["expectation_bpm"].get<double>(), want[2].get<double>(), 1e-3) << row;
   }
   EXPECT_EQ(alone, expected.size());
+}
+
+TEST_F(ModelTest, ReportRunsTheBestStudentAndIsOneFile) {
+  const Outcome html = cluster_.Cli({"report", "s", "-o", Path("r.html")});
+  ASSERT_EQ(html.exit_code, 0) << html.err;
+  EXPECT_EQ(html.out, "");
+  const std::string page = ReadFile(Path("r.html")).value();
+  const auto result = cluster_.Json({"results", "s"})[0];
+  EXPECT_THAT(page, HasSubstr(absl::StrFormat("mlp-8x2, scratch, with %.2f BPM on test",
+                                              result["mae_bpm"].get<double>())));
+  const auto estimates = cluster_.Json({"query", "SELECT bias_bpm FROM results"})[0];
+  const int channels = 2;
+  EXPECT_THAT(page,
+              HasSubstr(absl::StrFormat("Bias %.2f BPM", estimates["bias_bpm"].get<double>())))
+      << "its networks, run again, err as they did";
+  EXPECT_THAT(page, HasSubstr(absl::StrCat("over ", channels * result["windows"].get<int>(),
+                                           " estimates")));
+  EXPECT_THAT(page, HasSubstr("Bland-Altman"));
+
+  ASSERT_EQ(cluster_.Cli({"report", "s", "-o", Path("r.md")}).exit_code, 0);
+  EXPECT_THAT(ReadFile(Path("r.md")).value(), HasSubstr("| student | mlp-8x2 | scratch |"));
+
+  const Outcome pdf = cluster_.Cli({"report", "s", "-o", "r.pdf"});
+  EXPECT_EQ(pdf.exit_code, 2);
+  EXPECT_THAT(pdf.err, HasSubstr("--out: 'r.pdf'; must end with .html or .md"));
+  EXPECT_EQ(cluster_.Cli({"report", "t", "-o", Path("t.html")}).exit_code, 3);
+  EXPECT_FALSE(std::filesystem::exists(Path("t.html")));
 }
 
 TEST_F(ModelTest, PredictsFromCsvAndRefusesWhatIsWrong) {
