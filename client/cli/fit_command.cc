@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/claims_rows.h"
 #include "client/cli/commands.h"
 #include "client/cli/fit_csv.h"
 #include "client/cli/fit_rows.h"
@@ -35,6 +36,7 @@ struct FitFlags {
   int resamples = 1000;
   uint64_t bootstrap_seed = 0;
   bool compare_methods = false;
+  bool claims = false;
 };
 
 absl::Status Wrong(const std::string& flag, const std::string& value, const std::string& right) {
@@ -187,6 +189,11 @@ absl::Status FitSweeps(Context& context, const FitFlags& flags) {
   Client client = context.NewClient();
   RETORT_ASSIGN_OR_RETURN(const SweepResults results, FetchAll(client, flags.sweeps));
   if (flags.compare_methods) return CompareMethods(context, results);
+  if (flags.claims) {
+    RETORT_ASSIGN_OR_RETURN(const auto claims, ClaimsOf(results, flags.confidence));
+    EmitClaims(context, claims);
+    return absl::OkStatus();
+  }
   std::vector<Json> rows = FitRows(results, size, request);
   // The fit over operations stands beside that over parameters, always.
   FitRequest beside = request;
@@ -229,6 +236,11 @@ void LimitResamples(size_t rows, scaling::BootstrapOptions& bootstrap) {
 absl::Status FitCsv(Context& context, const FitFlags& flags) {
   if (!flags.sweeps.empty()) {
     return Wrong("SWEEP", flags.sweeps[0], "give sweeps or --csv, not both");
+  }
+  if (flags.compare_methods || flags.claims) {
+    return absl::InvalidArgumentError(
+        "--compare-methods and --claims need a sweep, not --csv: networks of one fold and seed are "
+        "compared");
   }
   if (flags.columns.loss.empty() || flags.columns.size.empty()) {
     return absl::InvalidArgumentError(
@@ -275,6 +287,8 @@ void AddQuestions(CLI::App& command, FitFlags& flags) {
       ->capture_default_str();
   command.add_flag("--compare-methods", flags.compare_methods,
                    "each method beside its scratch twins, and no laws");
+  command.add_flag("--claims", flags.claims,
+                   "answers to the claims C1-C5 about distillation, and no laws");
 }
 
 }  // namespace

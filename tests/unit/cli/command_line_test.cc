@@ -258,6 +258,57 @@ TEST_F(CommandLineTest, ResultsListEveryJobAsJsonAndCsv) {
   EXPECT_THAT(fit.err, HasSubstr("three sizes"));
 }
 
+TEST_F(CommandLineTest, FitAnswersTheClaims) {
+  fake_.sweeps["a"].set_name("sweeps/a");
+  EXPECT_THAT(Run({"fit", "a", "--claims"}).err, HasSubstr("no job has a result"));
+  for (int fold = 0; fold < 4; ++fold) {
+    for (int seed = 0; seed < 2; ++seed) {
+      const double luck = 0.02 * fold + 0.01 * seed;
+      v1::Job teacher = SucceededJob("resnet1d-64/8", Scratch(), "", seed, fold, 3 + luck);
+      teacher.set_kind(v1::JOB_KIND_TEACHER);
+      fake_.jobs.push_back(teacher);
+      for (const int base : {4, 8, 16, 32}) {
+        const std::string model = "resnet1d-" + std::to_string(base) + "/4";
+        const double mae = 3 + 20.0 / base + luck;
+        fake_.jobs.push_back(SucceededJob(model, Scratch(), "", seed, fold, mae));
+        fake_.jobs.push_back(
+            SucceededJob(model, Soft(), "resnet1d-64/8", seed, fold, mae - 1 + 0.1 * luck));
+      }
+    }
+  }
+  const Ran json = Run({"fit", "a", "--claims", "-o", "json"});
+  ASSERT_EQ(json.code, 0) << json.err;
+  const Json claims = Json::parse(json.out);
+  ASSERT_EQ(claims.size(), 5u);
+  EXPECT_EQ(claims[0]["claim"], 1);
+  EXPECT_EQ(claims[0]["answer"], "not resolved");  // the fake's expectations are all 0
+  const Json& part = claims[0]["parts"][0];
+  EXPECT_EQ(part["of"], "soft");
+  EXPECT_NEAR(part["effect"].get<double>(), 1, 0.05);
+  EXPECT_GT(part["low"], 0.5);
+  EXPECT_EQ(part["answer_median"], "yes");
+  EXPECT_EQ(part["answer_argmax"], "yes");
+  EXPECT_EQ(part["answer_expectation"], "no");
+  EXPECT_THAT(claims[1]["reason"].get<std::string>(), HasSubstr("needs dkd"));
+  const Ran table = Run({"fit", "a", "--claims"});
+  EXPECT_THAT(table.out, AllOf(HasSubstr("C1 Distilled students"), HasSubstr("flips"),
+                               HasSubstr("C5 Some distilled student")));
+  EXPECT_THAT(Run({"fit", "a", "--claims", "-o", "csv"}).out, HasSubstr("claim,claim_answer,of"));
+  const Ran methods = Run({"fit", "a", "--compare-methods", "-o", "json"});
+  ASSERT_EQ(methods.code, 0) << methods.err;
+  EXPECT_EQ(Json::parse(methods.out)[0]["verdict"], "better");
+  // One law for the sweep, and beside it that over operations; a teacher is no second size.
+  const Ran laws = Run({"fit", "a", "--form", "log", "--predict", "1e6", "-o", "json"});
+  ASSERT_EQ(laws.code, 0) << laws.err;
+  EXPECT_EQ(Json::parse(laws.out).size(), 4u);
+  EXPECT_EQ(Json::parse(laws.out)[3]["size"], "macs");
+  const Ran distill = Run({"fit", "a", "--form", "distill", "-o", "json"});
+  ASSERT_EQ(distill.code, 0) << distill.err;
+  const Json law = Json::parse(distill.out)[0];
+  EXPECT_EQ(law["size2"], "teacher_mae_bpm");
+  EXPECT_THAT(law["warnings"][0].get<std::string>(), HasSubstr("1 distinct second size"));
+}
+
 TEST_F(CommandLineTest, LogsShowControlCharactersEscaped) {
   fake_.jobs.push_back(SucceededJob("resnet1d-4/4", Scratch(), "", 0, 0, 5));
   fake_.log = "epoch 1\n\x1b[2Jgone\n";
