@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "client/cli/claims_rows.h"
 #include "client/cli/commands.h"
 #include "client/cli/fit_rows.h"
 #include "client/cli/predict.h"
@@ -25,6 +26,7 @@ namespace {
 
 constexpr int kCurvePoints = 48;  // of a law, evenly on a log axis
 constexpr size_t kMostCurves = 120;
+constexpr double kConfidence = 0.95;
 
 struct ReportFlags {
   std::string sweep;
@@ -183,6 +185,11 @@ absl::StatusOr<report::Input> Gather(Client& client, const std::string& sweep) {
         "sweep ", input.sweep, " has no result yet; see: retort sweep show ", input.sweep));
   }
   RETORT_ASSIGN_OR_RETURN(input.methods, MethodRows(results));
+  if (const auto claims = ClaimsOf(results, kConfidence); claims.ok()) {
+    input.claims = ClaimRows(*claims);
+  } else {
+    input.claims_problem = absl::StrCat("Not judged: ", MessageOf(claims.status()), ".");
+  }
   input.laws = FitRows(results, "params_body", LawRequest(results));
   input.laws_by_macs = FitRows(results, "macs", {});
   input.remarks = {FloorsLine(results), MissingLine(results)};

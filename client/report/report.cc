@@ -32,14 +32,18 @@ std::string WithInterval(const Json& value, const Json& low, const Json& high, i
 }
 
 Table ClaimsTable(const std::vector<Json>& claims) {
-  Table table{{{"claim"}, {"of"}, {"verdict"}, {"effect and interval"}, {"compared with"}}, {}};
-  for (const Json& row : claims) {
-    table.rows.push_back(
-        {absl::StrCat(Text(row.at("claim")), ": ", Text(row.at("statement"))),
-         Text(row.at("subject")), Text(row.at("verdict")),
-         WithInterval(row.at("effect"), row.at("effect_low"), row.at("effect_high"), 2) +
-             (row.at("unit").is_string() ? " " + Text(row.at("unit")) : ""),
-         Text(row.at("compared_with"))});
+  Table table{
+      {{"claim"}, {"of"}, {"students"}, {"compared with"}, {"effect [95 %]", true}, {"answer"}},
+      {}};
+  for (const Json& claim : claims) {
+    for (const Json& part : claim.at("parts")) {
+      table.rows.push_back(
+          {"C" + Text(claim.at("claim")), Text(part.at("of")), Text(part.at("scope")),
+           Text(part.at("compared_with")),
+           absl::StrCat(WithInterval(part.at("effect"), part.at("low"), part.at("high"), 2), " ",
+                        part.at("effect").is_number() ? Text(part.at("unit")) : ""),
+           Text(part.at("answer"))});
+    }
   }
   return table;
 }
@@ -146,16 +150,23 @@ std::string Summary(const Input& input) {
 
 Section Claims(const Input& input) {
   Section section{.title = "Claims"};
-  section.paragraphs = {
-      "Yes: the interval's lower bound is above 0. No: its upper bound is below the margin. "
-      "Otherwise, and where the verdict changes with the decoding, the data do not say."};
-  if (input.claims.empty()) {
-    section.paragraphs.clear();
-    if (!input.claims_problem.empty()) section.paragraphs = {input.claims_problem};
-  } else {
-    section.table = ClaimsTable(input.claims);
-    section.notes = Warnings(input.claims, "reason");
+  if (!input.claims_problem.empty()) section.paragraphs.push_back(input.claims_problem);
+  if (input.claims.empty()) return section;
+  for (const Json& claim : input.claims) {
+    section.paragraphs.push_back(absl::StrCat("C", Text(claim.at("claim")), " ",
+                                              Text(claim.at("statement")), " ",
+                                              Text(claim.at("answer")), "."));
   }
+  section.table = ClaimsTable(input.claims);
+  section.notes = {
+      "Yes: the interval's lower bound is above 0. No: its upper bound is below the margin. "
+      "Otherwise, and where the answer changes with the decoding, not resolved."};
+  std::vector<Json> parts;
+  for (const Json& claim : input.claims) {
+    for (const Json& part : claim.at("parts")) parts.push_back(part);
+  }
+  for (const std::string& reason : Warnings(parts, "reason")) section.notes.push_back(reason);
+  for (const std::string& text : Warnings(input.claims, "warnings")) section.notes.push_back(text);
   return section;
 }
 

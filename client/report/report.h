@@ -48,7 +48,7 @@ struct Input {
   std::vector<Json> rows;      // ResultRows
   std::vector<Json> networks;  // GroupedRows
   std::vector<Json> methods;   // MethodRows
-  std::vector<Json> claims;    // ClaimRows
+  std::vector<Json> claims;    // ClaimRows, with their parts
   std::string claims_problem;  // why there are none
   std::vector<Json> laws;  // FitRows over parameters of the body, with predictions for the curve
   std::vector<Json> laws_by_macs;

@@ -156,6 +156,32 @@ TEST(ReportTest, HtmlIsOneFileInWhichNoTextIsMarkup) {
   EXPECT_THAT(html, HasSubstr("Chart.js v3"));
 }
 
+TEST(ReportTest, ClaimsSayTheirAnswersPartsAndReasons) {
+  Input input = SmallInput();
+  input.claims_problem = "";
+  input.claims = {{{"claim", 1},
+                   {"statement", "Distilled students beat their scratch twins."},
+                   {"answer", "not resolved"},
+                   {"reason", nullptr},
+                   {"warnings", {"one seed"}},
+                   {"parts",
+                    {{{"of", "dkd"},
+                      {"scope", "all"},
+                      {"compared_with", "scratch"},
+                      {"effect", 0.5},
+                      {"low", -0.25},
+                      {"high", 1.25},
+                      {"unit", "BPM"},
+                      {"answer", "not resolved"},
+                      {"reason", "it flips with the decoding"}}}}}};
+  const std::string text = Markdown(MakeReport(input));
+  EXPECT_THAT(text, HasSubstr("C1 Distilled students beat their scratch twins. not resolved."));
+  EXPECT_THAT(text,
+              HasSubstr("| C1 | dkd | all | scratch | 0.50 [-0.25, 1.25] BPM | not resolved |"));
+  EXPECT_THAT(text, HasSubstr("- it flips with the decoding"));
+  EXPECT_THAT(text, HasSubstr("- one seed"));
+}
+
 TEST(ReportTest, MarkdownHasTheTablesAndNoMarkupOfOthers) {
   Input input = SmallInput();
   input.networks[0]["method"] = "a|b *c*";
