@@ -153,9 +153,9 @@ Section Claims(const Input& input) {
   if (!input.claims_problem.empty()) section.paragraphs.push_back(input.claims_problem);
   if (input.claims.empty()) return section;
   for (const Json& claim : input.claims) {
-    section.paragraphs.push_back(absl::StrCat("C", Text(claim.at("claim")), " ",
-                                              Text(claim.at("statement")), " ",
-                                              Text(claim.at("answer")), "."));
+    section.paragraphs.push_back(absl::StrCat("C", Text(claim.at("claim")), ", ",
+                                              Text(claim.at("answer")), ": ",
+                                              Text(claim.at("statement"))));
   }
   section.table = ClaimsTable(input.claims);
   section.notes = {

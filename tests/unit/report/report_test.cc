@@ -175,7 +175,7 @@ TEST(ReportTest, ClaimsSayTheirAnswersPartsAndReasons) {
                       {"answer", "not resolved"},
                       {"reason", "it flips with the decoding"}}}}}};
   const std::string text = Markdown(MakeReport(input));
-  EXPECT_THAT(text, HasSubstr("C1 Distilled students beat their scratch twins. not resolved."));
+  EXPECT_THAT(text, HasSubstr("C1, not resolved: Distilled students beat their scratch twins."));
   EXPECT_THAT(text,
               HasSubstr("| C1 | dkd | all | scratch | 0.50 [-0.25, 1.25] BPM | not resolved |"));
   EXPECT_THAT(text, HasSubstr("- it flips with the decoding"));
