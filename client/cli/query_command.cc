@@ -1,27 +1,11 @@
 #include <memory>
 
 #include "client/cli/commands.h"
+#include "client/cli/rows.h"
 #include "client/cli/table.h"
 
 namespace retort {
 namespace {
-
-Json ValueJson(const google::protobuf::Value& value) {
-  switch (value.kind_case()) {
-    case google::protobuf::Value::kNumberValue: {
-      const double number = value.number_value();
-      const auto whole = static_cast<int64_t>(number);
-      const bool is_whole = number > -9e15 && number < 9e15 && static_cast<double>(whole) == number;
-      return is_whole ? Json(whole) : Number(number);
-    }
-    case google::protobuf::Value::kStringValue:
-      return value.string_value();
-    case google::protobuf::Value::kBoolValue:
-      return value.bool_value();
-    default:
-      return nullptr;
-  }
-}
 
 // The name of column `i`, made unlike those before it: `SELECT 1, 1` has two columns `1`.
 void AddColumn(const std::string& name, std::vector<Column>& columns) {
@@ -42,7 +26,7 @@ void Query(Context& context, const std::string& sql, int64_t max_rows) {
         for (const auto& values : part.rows()) {
           Json row = Json::object();
           for (int i = 0; i < values.values_size() && i < static_cast<int>(columns.size()); ++i) {
-            row[columns[i].key] = ValueJson(values.values(i));
+            row[columns[i].key] = QueryJson(values.values(i));
           }
           rows.push_back(std::move(row));
         }

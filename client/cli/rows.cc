@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "common/fields.h"
@@ -16,6 +17,14 @@ namespace {
 // An enumerator's name behind its type's prefix, in lower case.
 std::string Lower(const std::string& name, std::string_view prefix) {
   return absl::AsciiStrToLower(name.substr(std::min(prefix.size(), name.size())));
+}
+
+std::string Hex(const std::string& bytes) {
+  std::string out;
+  for (const char byte : bytes) {
+    absl::StrAppendFormat(&out, "%02x", static_cast<unsigned char>(byte));
+  }
+  return out;
 }
 
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
@@ -117,6 +126,21 @@ Json TimeJson(const google::protobuf::Timestamp& time, bool is_set) {
   if (!is_set) return nullptr;
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()),
                           absl::UTCTimeZone());
+}
+
+Json QueryJson(const v1::QueryValue& value) {
+  switch (value.value_case()) {
+    case v1::QueryValue::kInteger:
+      return value.integer();
+    case v1::QueryValue::kNumber:
+      return Number(value.number());
+    case v1::QueryValue::kText:
+      return value.text();
+    case v1::QueryValue::kBlob:
+      return Hex(value.blob());
+    default:
+      return nullptr;
+  }
 }
 
 Json SweepRow(const v1::Sweep& sweep) {

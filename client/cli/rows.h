@@ -29,6 +29,10 @@ absl::StatusOr<v1::FailureCause> ParseFailureCause(const std::string& name);
 // `2026-11-22T18:50:00Z`, or null if unset.
 Json TimeJson(const google::protobuf::Timestamp& time, bool is_set);
 
+// A value of a query: integers stay exact; numbers that are not finite become null, and bytes their
+// hexadecimal digits.
+Json QueryJson(const v1::QueryValue& value);
+
 Json SweepRow(const v1::Sweep& sweep);
 Json JobRow(const v1::Job& job);
 Json WorkerRow(const v1::Worker& worker);

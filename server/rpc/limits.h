@@ -49,6 +49,9 @@ struct RpcLimits {
   // How long a stream waits for a reader that does not read, or an upload for a caller that does
   // not send, before it is cancelled.
   absl::Duration patience = absl::Seconds(60);
+  // The same for the rows of a query, whose open snapshot keeps the database's log from beginning
+  // again.
+  absl::Duration query_patience = absl::Seconds(10);
 };
 
 }  // namespace retort

@@ -29,7 +29,6 @@ constexpr absl::Duration kTailGrace =
 constexpr size_t kLogPieceBytes = size_t{64} << 10;
 constexpr size_t kMostSqlBytes = size_t{64} << 10;
 constexpr int64_t kMostRows = 10'000'000;
-constexpr absl::Duration kSlowestRead = absl::Seconds(10);  // of a message
 constexpr int kRowsInMessage = 500;
 constexpr size_t kBytesInMessage = size_t{1} << 20;
 
@@ -248,7 +247,10 @@ class QueryReactor final : public grpc::ServerWriteReactor<v1::QueryResponse> {
     if (stuck_) context_->TryCancel();  // ends the write that nobody reads
     const bool sent = result.ok() && !stuck_ && SendLast(result->truncated);
     WaitForWrite();
-    if (stuck_) return absl::DeadlineExceededError("rows were not read in time");
+    if (stuck_) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "sql: rows were not read within ", absl::FormatDuration(parts_.limits.query_patience)));
+    }
     if (!result.ok()) return result.status();
     return sent ? absl::OkStatus() : absl::CancelledError("the caller has gone");
   }
@@ -263,21 +265,21 @@ class QueryReactor final : public grpc::ServerWriteReactor<v1::QueryResponse> {
   }
 
   bool Row(const std::vector<store::Cell>& row) {
-    google::protobuf::ListValue* values = next_.add_rows();
+    v1::QueryRow* values = next_.add_rows();
     for (const store::Cell& cell : row) SetValue(cell, values->add_values());
     bytes_ += values->ByteSizeLong();
     return (next_.rows_size() < kRowsInMessage && bytes_ < kBytesInMessage) || Send();
   }
 
-  static void SetValue(const store::Cell& cell, google::protobuf::Value* value) {
+  static void SetValue(const store::Cell& cell, v1::QueryValue* value) {
     if (const auto* integer = std::get_if<int64_t>(&cell)) {
-      value->set_number_value(static_cast<double>(*integer));
+      value->set_integer(*integer);
     } else if (const auto* number = std::get_if<double>(&cell)) {
-      value->set_number_value(*number);
+      value->set_number(*number);
     } else if (const auto* text = std::get_if<std::string>(&cell)) {
-      value->set_string_value(*text);
-    } else {
-      value->set_null_value(google::protobuf::NULL_VALUE);
+      value->set_text(*text);
+    } else if (const auto* blob = std::get_if<store::Blob>(&cell)) {
+      value->set_blob(blob->bytes);
     }
   }
 
@@ -286,8 +288,8 @@ class QueryReactor final : public grpc::ServerWriteReactor<v1::QueryResponse> {
   bool Send() {
     {
       std::unique_lock lock(mutex_);
-      stuck_ =
-          !wake_.wait_for(lock, absl::ToChronoSeconds(kSlowestRead), [this] { return !writing_; });
+      stuck_ = !wake_.wait_for(lock, absl::ToChronoMilliseconds(parts_.limits.query_patience),
+                               [this] { return !writing_; });
       if (stuck_ || gone_) return false;
     }
     message_ = std::exchange(next_, {});

@@ -249,6 +249,10 @@ absl::Status Snapshot::CheckRows(const FindingSink& sink) {
       {"job_rows", "leased jobs have no attempt",
        "SELECT count(*) FROM job_rows j LEFT JOIN attempt_rows a ON a.job=j.key AND "
        "a.number=j.attempt WHERE j.state IN (3, 4) AND a.job IS NULL"},
+      {"result_rows", "results lack their message, or messages their result",
+       "SELECT (SELECT count(*) FROM result_rows r LEFT JOIN result_messages m USING (job) WHERE "
+       "m.job IS NULL) + (SELECT count(*) FROM result_messages m LEFT JOIN result_rows r USING "
+       "(job) WHERE r.job IS NULL)"},
       {"result_rows", "results are of an attempt that is not there",
        "SELECT count(*) FROM result_rows r LEFT JOIN attempt_rows a ON a.job=r.job AND "
        "a.number=r.attempt WHERE a.job IS NULL"},
@@ -287,7 +291,7 @@ absl::Status Snapshot::CheckPoints(const FindingSink& sink, bool quick) {
   absl::Status status = EachRow(
       db_,
       absl::StrCat("SELECT r.result, ", counted,
-                   ", lower(hex(j.id)) FROM result_rows r JOIN job_rows j ON j.key = r.job"),
+                   ", lower(hex(j.id)) FROM result_messages r JOIN job_rows j ON j.key = r.job"),
       [&](const Statement& row) {
         v1::JobResult result;
         const std::string_view bytes = row.Blob(0);

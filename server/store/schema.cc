@@ -161,19 +161,68 @@ CREATE VIEW results AS SELECT s.name AS sweep, lower(hex(j.id)) AS job, w.word A
   JOIN job_state_words w ON w.state = j.state JOIN members m ON m.job = r.job JOIN sweep_rows s ON s.key = m.sweep;
 )sql";
 
+// What people ask results for and could not: the data and training values of a job, on how many
+// windows it was tested. Serialised results, which few need and which are long, lie apart, so that
+// a query over all results reads little.
+constexpr std::string_view kVersion4 = R"sql(
+DROP VIEW jobs;
+DROP VIEW results;
+ALTER TABLE job_specs ADD COLUMN dataset TEXT NOT NULL DEFAULT '';
+ALTER TABLE job_specs ADD COLUMN batch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job_specs ADD COLUMN peak_lr REAL NOT NULL DEFAULT 0;
+UPDATE job_specs SET dataset = ifnull(message_value('TrainingSpec', spec, 'dataset.sha256'), ''),
+  batch = ifnull(message_value('TrainingSpec', spec, 'train.batch'), 0),
+  peak_lr = ifnull(message_value('TrainingSpec', spec, 'train.peak_lr'), 0);
+CREATE TABLE result_messages (job INTEGER PRIMARY KEY REFERENCES job_rows, result BLOB NOT NULL) STRICT;
+INSERT INTO result_messages SELECT job, result FROM result_rows;
+ALTER TABLE result_rows DROP COLUMN result;
+ALTER TABLE result_rows ADD COLUMN windows INTEGER;
+ALTER TABLE result_rows ADD COLUMN microbatch INTEGER;
+UPDATE result_rows SET (windows, microbatch) =
+  (SELECT message_value('JobResult', m.result, 'evaluations.overall.windows'),
+     message_value('JobResult', m.result, 'microbatch') FROM result_messages m WHERE m.job = result_rows.job);
+CREATE VIEW jobs AS SELECT s.name AS sweep, m.position, lower(hex(j.id)) AS job, w.word AS state,
+  CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.model, d.method, nullif(d.teacher, '') AS teacher,
+  d.seed, d.fold, d.epochs, nullif(d.batch, 0) AS batch, nullif(d.peak_lr, 0) AS peak_lr,
+  nullif(d.dataset, '') AS dataset, j.attempt, k.name AS worker, nullif(j.slot, -1) AS slot, c.word AS failure,
+  lower(hex(t.id)) AS teacher_job, j.cost AS expected_cost, nullif(j.memory_bytes, 0) AS memory_bytes, j.create_ms,
+  nullif(j.start_ms, 0) AS start_ms, nullif(j.end_ms, 0) AS end_ms
+  FROM members m JOIN sweep_rows s ON s.key = m.sweep JOIN job_rows j ON j.key = m.job
+  JOIN job_specs d ON d.key = j.key JOIN job_state_words w ON w.state = j.state
+  LEFT JOIN worker_rows k ON k.key = j.worker LEFT JOIN cause_words c ON c.cause = j.cause
+  LEFT JOIN job_rows t ON t.key = j.teacher;
+CREATE VIEW results AS SELECT s.name AS sweep, lower(hex(j.id)) AS job, w.word AS state,
+  CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.method, nullif(d.teacher, '') AS teacher,
+  d.model AS student, d.seed, d.fold, nullif(d.batch, 0) AS batch, nullif(d.peak_lr, 0) AS peak_lr,
+  nullif(d.dataset, '') AS dataset, r.mae_bpm, r.mae_argmax_bpm, r.mae_expectation_bpm, r.mae_all_channels_bpm,
+  r.rmse_bpm, r.bias_bpm, r.loa_low_bpm, r.loa_high_bpm, r.p90_bpm, r.within_5_bpm, r.within_10_bpm, r.pearson_r,
+  r.cross_entropy, r.calibration_error, r.floor_mean_bpm, r.floor_fft_bpm, r.worst_subject_mae_bpm, r.windows,
+  r.val_mae_bpm, r.params, r.params_body, r.macs, r.size_bytes, r.peak_activation_bytes, r.latency_ms,
+  r.latency_p95_ms, r.latency_machine, r.epochs, r.kept_epoch, nullif(r.microbatch, 0) AS microbatch, r.train_s,
+  r.samples_per_s, r.numeric_fingerprint, r.mixed, lower(hex(r.weights)) AS weights,
+  r.weights_size AS weights_bytes, r.attempt
+  FROM result_rows r JOIN job_rows j ON j.key = r.job JOIN job_specs d ON d.key = r.job
+  JOIN job_state_words w ON w.state = j.state JOIN members m ON m.job = r.job JOIN sweep_rows s ON s.key = m.sweep;
+)sql";
+
 }  // namespace
 
 const std::vector<std::string_view>& Migrations() {
-  static const std::vector<std::string_view> kMigrations = {kVersion1, kVersion2, kVersion3};
+  static const std::vector<std::string_view> kMigrations = {kVersion1, kVersion2, kVersion3,
+                                                            kVersion4};
   return kMigrations;
+}
+
+const std::vector<std::string_view>& Views() {
+  static const std::vector<std::string_view> kViews = {"sweeps",  "jobs",    "attempts",
+                                                       "results", "metrics", "workers"};
+  return kViews;
 }
 
 const std::vector<std::string_view>& QueryableTables() {
   static const std::vector<std::string_view> kTables = {
-      "sweep_rows",   "worker_rows",     "job_rows",     "job_specs",  "members",
-      "attempt_rows", "result_rows",     "series_names", "point_rows", "latest_points",
-      "cause_words",  "job_state_words", "sweeps",       "jobs",       "attempts",
-      "results",      "metrics",         "workers"};
+      "sweep_rows",  "worker_rows",  "job_rows",   "job_specs",   "members",        "attempt_rows",
+      "result_rows", "series_names", "point_rows", "cause_words", "job_state_words"};
   return kTables;
 }
 

@@ -7,11 +7,15 @@
 
 namespace retort::store {
 
-// Statements that bring a database from version n (PRAGMA user_version) to n + 1, at index n. Never
-// changed once released: a change is a new entry.
+// Statements that bring a database from version n (PRAGMA user_version) to n + 1, at index n, on a
+// connection that has the functions of backfill.h. Never changed once released: a change is a new
+// entry.
 const std::vector<std::string_view>& Migrations();
 
-// Base tables that Query may read, through the views or not.
+// The documented views (views.md), the only ones that people's queries name.
+const std::vector<std::string_view>& Views();
+
+// Base tables that the views read, and Query through them.
 const std::vector<std::string_view>& QueryableTables();
 
 }  // namespace retort::store

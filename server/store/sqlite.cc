@@ -3,6 +3,53 @@
 #include "absl/strings/str_cat.h"
 
 namespace retort::store {
+namespace {
+
+// Bytes that this thread had from SQLite's allocator and has not given back.
+thread_local int64_t held_bytes = 0;
+
+// SQLite's own allocator, below the counting one. Written once, before SQLite is used.
+sqlite3_mem_methods& Usual() {
+  static sqlite3_mem_methods usual;
+  return usual;
+}
+
+void* CountedMalloc(int bytes) {
+  void* memory = Usual().xMalloc(bytes);
+  if (memory != nullptr) held_bytes += Usual().xSize(memory);
+  return memory;
+}
+
+void CountedFree(void* memory) {
+  if (memory != nullptr) held_bytes -= Usual().xSize(memory);
+  Usual().xFree(memory);
+}
+
+void* CountedRealloc(void* memory, int bytes) {
+  const int before = memory == nullptr ? 0 : Usual().xSize(memory);
+  void* moved = Usual().xRealloc(memory, bytes);
+  if (moved != nullptr) held_bytes += Usual().xSize(moved) - before;
+  return moved;
+}
+
+// Sets SQLite up before its first use: no statistics of memory, whose lock all threads share, but a
+// count of each thread's own. False where SQLite was in use before; then it has its statistics.
+bool CountsByThread() {
+  static const bool counts = [] {
+    if (sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK) return false;
+    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &Usual()) != SQLITE_OK) return false;
+    sqlite3_mem_methods counted = Usual();
+    counted.xMalloc = CountedMalloc;
+    counted.xFree = CountedFree;
+    counted.xRealloc = CountedRealloc;
+    return sqlite3_config(SQLITE_CONFIG_MALLOC, &counted) == SQLITE_OK;
+  }();
+  return counts;
+}
+
+}  // namespace
+
+int64_t HeldMemory() { return CountsByThread() ? held_bytes : sqlite3_memory_used(); }
 
 absl::Status SqliteStatus(sqlite3* db, int code, std::string_view what) {
   if (code == SQLITE_OK || code == SQLITE_DONE || code == SQLITE_ROW) return absl::OkStatus();
@@ -108,7 +155,7 @@ std::string_view Statement::Blob(int column) const {
 absl::StatusOr<Connection> Connection::Open(const std::string& path, int flags, const char* vfs) {
   // Before anything else of SQLite in this process: its statistics of memory take a lock at each
   // allocation.
-  [[maybe_unused]] static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  CountsByThread();
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, vfs);
   Connection connection;

@@ -19,6 +19,10 @@ namespace retort::store {
 // written is not known. Auth: PERMISSION_DENIED. Interrupted: DEADLINE_EXCEEDED. Others: INTERNAL.
 absl::Status SqliteStatus(sqlite3* db, int code, std::string_view what);
 
+// Bytes that SQLite has for what this thread does: allocated on it and not freed on it. Means
+// something as a difference, over work that stays on one thread.
+int64_t HeldMemory();
+
 // A prepared statement. Parameters are numbered from 1, columns from 0. Errors of Bind come out of
 // Step.
 class Statement {

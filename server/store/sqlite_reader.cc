@@ -48,7 +48,7 @@ std::string JobJoins(bool full) {
   return absl::StrCat(
       " JOIN job_specs d ON d.key = j.key LEFT JOIN job_rows t ON t.key = j.teacher "
       "LEFT JOIN worker_rows k ON k.key = j.worker",
-      full ? " LEFT JOIN result_rows r ON r.job = j.key" : "");
+      full ? " LEFT JOIN result_messages r ON r.job = j.key" : "");
 }
 
 absl::StatusOr<v1::Job> ReadJob(const Statement& row, bool full) {

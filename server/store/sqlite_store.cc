@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
 #include "common/status.h"
+#include "server/store/backfill.h"
 #include "server/store/folder.h"
 #include "server/store/maintenance.h"
 #include "server/store/schema.h"
@@ -57,6 +58,7 @@ absl::Status Migrate(const Connection& db, const std::string& path) {
                      "; use the newer Retort that wrote it, or restore a backup that is older"));
   }
   if (version > 0 && version < newest) RETORT_RETURN_IF_ERROR(KeepOld(db, path, version));
+  RETORT_RETURN_IF_ERROR(AddMessageValue(db));
   for (int64_t v = version; v < newest; ++v) {
     const std::string_view sql = migrations[static_cast<size_t>(v)];
     RETORT_RETURN_IF_ERROR(

@@ -130,12 +130,17 @@ absl::Status SqliteWriter::Do(const core::JobCreated& record) {
   RETORT_RETURN_IF_ERROR(row->Run());
   if (record.details == nullptr) return absl::InternalError("a new job without its spec");
   const core::NewJob& job = *record.details;
-  RETORT_ASSIGN_OR_RETURN(Statement * spec, Get("INSERT INTO job_specs (key, spec, model, method, "
-                                                "teacher, seed, fold, epochs) VALUES "
-                                                "(?,?,?,?,?,?,?,?)"));
+  // A damaged one is for `check` to find: it must not keep a batch from being committed.
+  v1::TrainingSpec training;
+  if (!training.ParseFromString(job.spec)) training.Clear();
+  RETORT_ASSIGN_OR_RETURN(Statement * spec,
+                          Get("INSERT INTO job_specs (key, spec, model, method, teacher, seed, "
+                              "fold, epochs, dataset, batch, peak_lr) VALUES "
+                              "(?,?,?,?,?,?,?,?,?,?,?)"));
   Binder{*spec}(record.key.value)
       .Blob(job.spec)(job.model)(job.method)(job.teacher_label)(job.seed)(int64_t{job.fold})(
-          int64_t{job.epochs});
+          int64_t{job.epochs})(training.dataset().sha256())(int64_t{training.train().batch()})(
+          training.train().peak_lr());
   return spec->Run();
 }
 
@@ -249,22 +254,22 @@ absl::Status SqliteWriter::Do(const core::ResultAccepted& record) {
   if (record.result == nullptr) return absl::InternalError("a result without its content");
   RETORT_ASSIGN_OR_RETURN(
       Statement * row,
-      Get("INSERT INTO result_rows (job, attempt, weights, weights_size, result, epochs, "
-          "kept_epoch, train_s, samples_per_s, numeric_fingerprint, mixed, val_mae_bpm, params, "
+      Get("INSERT INTO result_rows (job, attempt, weights, weights_size, epochs, kept_epoch, "
+          "train_s, samples_per_s, numeric_fingerprint, mixed, microbatch, val_mae_bpm, params, "
           "params_body, macs, size_bytes, peak_activation_bytes, latency_ms, latency_p95_ms, "
-          "latency_machine, worst_subject_mae_bpm, mae_bpm, mae_argmax_bpm, mae_expectation_bpm, "
+          "latency_machine, worst_subject_mae_bpm, windows, mae_bpm, mae_argmax_bpm, "
+          "mae_expectation_bpm, "
           "mae_all_channels_bpm, rmse_bpm, bias_bpm, loa_low_bpm, loa_high_bpm, p90_bpm, "
           "within_5_bpm, within_10_bpm, pearson_r, cross_entropy, calibration_error, "
           "floor_mean_bpm, floor_fft_bpm) VALUES "
-          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   const v1::JobResult& result = *record.result;
   const std::string weights = record.weights.hash.raw();
-  const std::string bytes = result.SerializeAsString();
   Binder bind(*row);
   bind(record.job.value)(int64_t{record.attempt})
-      .Blob(weights)(record.weights.size_bytes)
-      .Blob(bytes)(int64_t{result.epochs()})(int64_t{result.kept_epoch()})(result.train_s())(
-          result.samples_per_s())(result.numeric_fingerprint())(int64_t{result.mixed()});
+      .Blob(weights)(record.weights.size_bytes)(int64_t{result.epochs()})(
+          int64_t{result.kept_epoch()})(result.train_s())(result.samples_per_s())(
+          result.numeric_fingerprint())(int64_t{result.mixed()})(int64_t{result.microbatch()});
   result.has_validation() ? bind(result.validation().mae_bpm()) : bind.Null();
   const v1::ModelCost& cost = result.cost();
   bind(cost.params())(cost.params_body())(cost.macs())(cost.size_bytes())(
@@ -272,19 +277,29 @@ absl::Status SqliteWriter::Do(const core::ResultAccepted& record) {
       cost.latency_machine());
   // Columns of a result without evaluations stay null.
   if (!result.evaluations().empty()) {
-    bind(result.evaluations(0).worst_subject_mae_bpm());
+    bind(result.evaluations(0).worst_subject_mae_bpm())(
+        int64_t{result.evaluations(0).overall().windows()});
     BindMetrics(bind, result.evaluations(0).overall());
   } else {
-    constexpr int kMetricColumns = 17;
+    constexpr int kMetricColumns = 18;
     for (int i = 0; i < kMetricColumns; ++i) bind.Null();
   }
-  return row->Run();
+  RETORT_RETURN_IF_ERROR(row->Run());
+  RETORT_ASSIGN_OR_RETURN(Statement * whole,
+                          Get("INSERT INTO result_messages (job, result) VALUES (?,?)"));
+  const std::string bytes = result.SerializeAsString();
+  Binder{*whole}(record.job.value).Blob(bytes);
+  return whole->Run();
 }
 
 absl::Status SqliteWriter::Do(const core::ResultWithdrawn& record) {
-  RETORT_ASSIGN_OR_RETURN(Statement * row, Get("DELETE FROM result_rows WHERE job=?"));
-  Binder{*row}(record.job.value);
-  return row->Run();
+  for (const char* sql :
+       {"DELETE FROM result_rows WHERE job=?", "DELETE FROM result_messages WHERE job=?"}) {
+    RETORT_ASSIGN_OR_RETURN(Statement * row, Get(sql));
+    Binder{*row}(record.job.value);
+    RETORT_RETURN_IF_ERROR(row->Run());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SqliteWriter::Do(const core::CheckpointChanged& record) {

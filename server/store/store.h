@@ -64,11 +64,18 @@ struct JobFilter {
 
 struct QueryLimits {
   int64_t rows = 100'000;
-  absl::Duration time = absl::Seconds(30);  // includes what the receiver of the rows takes
-  std::function<bool()> stopped;            // asked often while it runs: true ends it. May be empty
+  absl::Duration time = absl::Seconds(30);    // includes what the receiver of the rows takes
+  int64_t memory_bytes = int64_t{256} << 20;  // that sorting, grouping and recursion may hold
+  std::function<bool()> stopped;  // asked often while it runs: true ends it. May be empty
 };
-// A value of a row: null, a number or a text.
-using Cell = std::variant<std::monostate, int64_t, double, std::string>;
+// Bytes that are no UTF-8.
+struct Blob {
+  std::string bytes;
+
+  friend bool operator==(const Blob&, const Blob&) = default;
+};
+// A value of a row: null, a number, a text (UTF-8) or bytes.
+using Cell = std::variant<std::monostate, int64_t, double, std::string, Blob>;
 struct QueryResult {
   int64_t rows = 0;
   bool truncated = false;  // rows were left out because of the limit
@@ -104,8 +111,8 @@ class Reader {
   virtual absl::StatusOr<v1::Worker> Worker(std::string_view name) const = 0;
   // Runs one SELECT over the documented views (README.md). `columns` is called once, then `row` for
   // each row until it returns false. INVALID_ARGUMENT: not one SELECT, a name that does not exist,
-  // or something that is not allowed; DEADLINE_EXCEEDED; CANCELLED: stopped; UNIMPLEMENTED by
-  // stores that know no SQL.
+  // or something that is not allowed; DEADLINE_EXCEEDED; RESOURCE_EXHAUSTED: it needs too much
+  // memory; CANCELLED: stopped; UNIMPLEMENTED by stores that know no SQL.
   virtual absl::StatusOr<QueryResult> Query(
       std::string_view sql, const QueryLimits& limits,
       const std::function<void(const std::vector<std::string>&)>& columns,

@@ -118,6 +118,36 @@ absl::StatusOr<v1::ListJobsResponse> Client::Jobs(const std::string& name,
   return response;
 }
 
+absl::StatusOr<int64_t> Client::Results(const std::string& name) {
+  v1::ListJobsRequest request;
+  request.set_sweep("sweeps/" + name);
+  request.set_full(true);
+  request.set_page_size(200);
+  int64_t results = 0;
+  do {
+    grpc::ClientContext context;
+    SetLimit(context);
+    v1::ListJobsResponse page;
+    RETORT_RETURN_IF_ERROR(FromGrpc(sweeps_->ListJobs(&context, request, &page)));
+    for (const v1::Job& job : page.jobs()) results += job.has_result() ? 1 : 0;
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return results;
+}
+
+absl::StatusOr<int64_t> Client::Points(const std::string& job, const std::string& series,
+                                       int max_points) {
+  grpc::ClientContext context;
+  SetLimit(context);
+  v1::ReadMetricsRequest request;
+  request.set_job(job);
+  if (!series.empty()) request.add_series(series);
+  request.set_max_points(max_points);
+  v1::ReadMetricsResponse response;
+  RETORT_RETURN_IF_ERROR(FromGrpc(sweeps_->ReadMetrics(&context, request, &response)));
+  return response.points_size();
+}
+
 absl::StatusOr<std::vector<double>> Client::Numbers(const std::string& sql) {
   grpc::ClientContext context;
   SetLimit(context);
@@ -127,7 +157,11 @@ absl::StatusOr<std::vector<double>> Client::Numbers(const std::string& sql) {
   std::vector<double> numbers;
   for (v1::QueryResponse response; reader->Read(&response);) {
     if (!numbers.empty() || response.rows().empty()) continue;
-    for (const auto& value : response.rows(0).values()) numbers.push_back(value.number_value());
+    for (const v1::QueryValue& value : response.rows(0).values()) {
+      numbers.push_back(value.value_case() == v1::QueryValue::kInteger
+                            ? static_cast<double>(value.integer())
+                            : value.number());
+    }
   }
   RETORT_RETURN_IF_ERROR(FromGrpc(reader->Finish()));
   if (numbers.empty()) return absl::NotFoundError("no row: " + sql);

@@ -30,6 +30,10 @@ class Client {
   absl::StatusOr<v1::Sweep> Sweep(const std::string& name);
   absl::StatusOr<v1::ListJobsResponse> Jobs(const std::string& name,
                                             const std::vector<v1::JobState>& states = {});
+  // All of a sweep's jobs with specs and results, as `retort results` asks for them: how many.
+  absl::StatusOr<int64_t> Results(const std::string& name);
+  // Points of a job's series, thinned to `max_points` each: how many.
+  absl::StatusOr<int64_t> Points(const std::string& job, const std::string& series, int max_points);
   // The first row of a SELECT, as numbers.
   absl::StatusOr<std::vector<double>> Numbers(const std::string& sql);
   // Fails unless the sweep has `jobs` jobs, all of them succeeded at their first attempt.

@@ -244,7 +244,7 @@ TEST_F(ClientCallsTest, QueryStreamsRowsOfTheViews) {
   ASSERT_EQ(answer->size(), 1u);
   EXPECT_THAT(answer->at(0).columns(), ElementsAre("state", "n"));
   ASSERT_EQ(answer->at(0).rows_size(), 1);
-  EXPECT_EQ(answer->at(0).rows(0).values(1).number_value(), 3);
+  EXPECT_EQ(answer->at(0).rows(0).values(1).integer(), 3);
   auto limited = Query("SELECT 1 FROM jobs", 2);
   ASSERT_TRUE(limited.ok()) << limited.status();
   EXPECT_EQ(limited->back().rows_size(), 2);

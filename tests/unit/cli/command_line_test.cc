@@ -329,7 +329,7 @@ TEST_F(CommandLineTest, RetriesFailedJobsOfASweep) {
 
 TEST_F(CommandLineTest, QueriesComeAsTheyAreAskedFor) {
   const Ran csv = Run({"query", "SELECT 1", "-o", "csv"});
-  EXPECT_EQ(csv.out, "n,text\r\n42,\"a,\"\"b\"\"\x1b[31m\"\r\n,0.5\r\n");
+  EXPECT_EQ(csv.out, "n,text\r\n9007199254740993,\"a,\"\"b\"\"\x1b[31m\"\r\n,0.5\r\n");
   const Ran table = Run({"query", "SELECT 1"});
   EXPECT_THAT(table.out, Not(HasSubstr("\x1b")));
 }

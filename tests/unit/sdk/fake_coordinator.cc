@@ -195,6 +195,21 @@ Status FakeCoordinator::RetryJobs(Context*, const v1::ChangeJobsRequest* request
   return Status::OK;
 }
 
+Status FakeCoordinator::ReadMetrics(Context*, const v1::ReadMetricsRequest*,
+                                    v1::ReadMetricsResponse* response) {
+  const std::lock_guard lock(mutex);
+  if (no_metrics) return Status(StatusCode::DATA_LOSS, "the points are damaged");
+  for (const auto& [series, values] : points) {
+    for (size_t step = 0; step < values.size(); ++step) {
+      v1::MetricPoint& point = *response->add_points();
+      point.set_series(series);
+      point.set_step(static_cast<int64_t>(step));
+      point.set_value(values[step]);
+    }
+  }
+  return Status::OK;
+}
+
 Status FakeCoordinator::TailLogs(Context*, const v1::TailLogsRequest* request,
                                  grpc::ServerWriter<v1::TailLogsResponse>* writer) {
   const std::lock_guard lock(mutex);
@@ -222,11 +237,11 @@ Status FakeCoordinator::Query(Context*, const v1::QueryRequest* request,
   part.add_columns("n");
   part.add_columns("text");
   auto& row = *part.add_rows();
-  row.add_values()->set_number_value(42);
-  row.add_values()->set_string_value("a,\"b\"\x1b[31m");
+  row.add_values()->set_integer(9007199254740993);  // 2^53 + 1, which no double is
+  row.add_values()->set_text("a,\"b\"\x1b[31m");
   auto& second = *part.add_rows();
-  second.add_values()->set_null_value(google::protobuf::NULL_VALUE);
-  second.add_values()->set_number_value(0.5);
+  second.add_values();
+  second.add_values()->set_number(0.5);
   writer->Write(part);
   return Status::OK;
 }

@@ -40,7 +40,9 @@ class FakeCoordinator : public v1::SweepService::Service,
   std::set<std::string> request_ids;
   std::vector<v1::CreateSweepRequest> created;
   std::vector<v1::ChangeJobsRequest> retried;
-  v1::Explanation explanation;  // of every job
+  v1::Explanation explanation;                        // of every job
+  std::map<std::string, std::vector<double>> points;  // of every job, by series
+  bool no_metrics = false;                            // ReadMetrics fails
   v1::CheckReport check_report;
   std::vector<v1::BackupRequest> backups;
   int list_job_calls = 0;
@@ -58,6 +60,8 @@ class FakeCoordinator : public v1::SweepService::Service,
   grpc::Status GetJob(Context*, const v1::GetJobRequest*, v1::Job*) override;
   grpc::Status ExplainJob(Context*, const v1::ExplainJobRequest*, v1::Explanation*) override;
   grpc::Status RetryJobs(Context*, const v1::ChangeJobsRequest*, v1::ChangeJobsResponse*) override;
+  grpc::Status ReadMetrics(Context*, const v1::ReadMetricsRequest*,
+                           v1::ReadMetricsResponse*) override;
   grpc::Status TailLogs(Context*, const v1::TailLogsRequest*,
                         grpc::ServerWriter<v1::TailLogsResponse>*) override;
   grpc::Status ListWorkers(Context*, const v1::ListWorkersRequest*,

@@ -113,6 +113,27 @@ TEST(MigrationTest, SweepsOfBeforeCheckpointsHaveNoneAndNoLimit) {
   EXPECT_TRUE(state.checkpoints().empty());
 }
 
+TEST(MigrationTest, ResultsTellWhatTheyOnlyKeptInside) {
+  OldFolder old(3);
+  auto store = OpenSqliteStore(old.path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  std::vector<Cell> cells;
+  const auto result = (*store)->reader().Query(
+      "SELECT r.windows, r.microbatch, r.dataset, r.batch, r.peak_lr, j.batch, j.peak_lr, r.mixed "
+      "FROM results r JOIN jobs j USING (job)",
+      {}, [](const std::vector<std::string>&) {},
+      [&cells](const std::vector<Cell>& row) { return cells = row, true; });
+  ASSERT_TRUE(result.ok()) << result.status();
+  std::string sha256;
+  for (int i = 0; i < 32; ++i) sha256 += "ef";
+  EXPECT_THAT(cells, testing::ElementsAre(Cell(int64_t{120}), Cell(int64_t{64}), Cell(sha256),
+                                          Cell(int64_t{128}), Cell(0.01), Cell(int64_t{128}),
+                                          Cell(0.01), Cell(int64_t{1})));
+  // The other jobs' specs say nothing of it.
+  EXPECT_EQ((*store)->reader().Job(JobId(Sha256Of("t")).hex())->result().microbatch(), 64);
+  EXPECT_EQ(Loaded(**store).checkpoints().size(), 1u);
+}
+
 TEST(MigrationTest, WhatWasThereBeforeIsKeptBeside) {
   OldFolder old(1);
   ASSERT_TRUE(OpenSqliteStore(old.path).ok());

@@ -97,7 +97,8 @@ const Breakage kBreakages[] = {
     Breakage{"UPDATE attempt_rows SET cause=3 WHERE job=1", kRows, "did not succeed"},
     Breakage{"DELETE FROM job_specs WHERE key=3", kRows, "jobs have no spec"},
     Breakage{"DELETE FROM sweep_specs", kRows, "sweeps have no spec"},
-    Breakage{"UPDATE result_rows SET result=x'ff'", kDamaged, "not readable"},
+    Breakage{"UPDATE result_messages SET result=x'ff'", kDamaged, "not readable"},
+    Breakage{"DELETE FROM result_messages", kRows, "results lack their message"},
     Breakage{"DELETE FROM worker_rows", kDamaged, "refers to a row of worker_rows"},
     Breakage{"DELETE FROM job_specs WHERE key=3; DELETE FROM members WHERE job=3; "
              "UPDATE job_rows SET key=9 WHERE key=3",

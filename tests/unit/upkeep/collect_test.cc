@@ -158,9 +158,9 @@ TEST(CollectTest, NothingThatWasPinnedBeforeItWasReferredToIsEverTaken) {
     // Some are in the trash by now, some are just being taken.
     if (!home.artifacts->Has(hashes[i])) continue;
     if (random() % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds(random() % 2000));
-    const std::string sql = absl::StrCat(
-        "INSERT INTO result_rows (job, attempt, weights, weights_size, result) VALUES (", 1000 + i,
-        ", 1, x'", hashes[i].hex(), "', 1, x'')");
+    const std::string sql =
+        absl::StrCat("INSERT INTO result_rows (job, attempt, weights, weights_size) VALUES (",
+                     1000 + i, ", 1, x'", hashes[i].hex(), "', 1)");
     ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
         << sqlite3_errmsg(db);
     referred.push_back(hashes[i]);
