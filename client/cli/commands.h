@@ -21,6 +21,10 @@ void AddReportCommand(CLI::App& app, Context& context);
 void AddAdminCommands(CLI::App& app, Context& context);
 void AddDataCommands(CLI::App& app, Context& context);
 void AddModelCommands(CLI::App& app, Context& context);
+// `export`, of the group `sweep`.
+void AddSweepExport(CLI::App& group, Context& context);
+// `compare`, of the group `job`.
+void AddJobCompare(CLI::App& group, Context& context);
 // `prepare`, of the group `data`.
 void AddPrepareCommand(CLI::App& group, Context& context);
 void AddQueryCommand(CLI::App& app, Context& context);

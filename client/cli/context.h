@@ -50,6 +50,7 @@ struct Context {
   std::string coordinator = "127.0.0.1:7641";
   bool insecure = false;  // speak in clear with a coordinator on another machine
   Format format = Format::kTable;
+  bool wide = false;  // tables with every column
   int exit_code = kDone;
 
   // People rather start a coordinator than wait long for one.

@@ -156,6 +156,7 @@ void AddJobCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("job", "look at jobs, retry and cancel them");
   group->require_subcommand(1);
   AddListAndShow(*group, context);
+  AddJobCompare(*group, context);
 
   CLI::App* retry = group->add_subcommand("retry", "queue failed or skipped jobs again");
   const auto flags = std::make_shared<ChangeFlags>();

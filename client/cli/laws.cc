@@ -35,15 +35,38 @@ std::string WithInterval(const Json& row, const std::string& key, const std::str
   return text;
 }
 
+// Training values that overrides give to single methods, as where each has its own tuned learning
+// rate: they are part of the method, and its twins need not share them. Not those that the sweep
+// varies, which tell jobs of one method apart.
+std::set<std::string> FieldsOfMethods(const v1::SweepSpec& sweep) {
+  std::set<std::string> names;
+  for (const v1::Override& changed : sweep.overrides()) {
+    if (!changed.match().has_method()) continue;
+    std::vector<const google::protobuf::FieldDescriptor*> fields;
+    changed.train().GetReflection()->ListFields(changed.train(), &fields);
+    for (const auto* field : fields) names.insert(field->name());
+  }
+  for (const v1::TrainAxis& axis : sweep.train_axes()) names.erase(axis.field());
+  return names;
+}
+
 // Training values and data, which a pair must share. Where the sweep selects among training values
 // each method has its own best ones, and only the data is shared.
-std::string SettingsOf(const v1::Job& job, bool selects) {
+std::string SettingsOf(const v1::Job& job, const v1::SweepSpec& sweep,
+                       const std::set<std::string>& own) {
   const std::string data = job.spec().dataset().sha256();
-  return selects ? data : absl::StrCat(data, " ", job.spec().train().ShortDebugString());
+  if (sweep.has_select()) return data;
+  v1::TrainSpec train = job.spec().train();
+  for (const std::string& name : own) {
+    train.GetReflection()->ClearField(&train, train.GetDescriptor()->FindFieldByName(name));
+  }
+  return absl::StrCat(data, " ", train.ShortDebugString());
 }
 
 std::vector<scaling::Outcome> Outcomes(const SweepResults& results) {
   std::vector<scaling::Outcome> outcomes;
+  const v1::SweepSpec& sweep = results.sweep.spec();
+  const std::set<std::string> own = FieldsOfMethods(sweep);
   for (size_t i = 0; i < results.jobs.size(); ++i) {
     const v1::Job& job = results.jobs[i];
     if (!results.selected[i] || job.kind() != v1::JOB_KIND_STUDENT) continue;
@@ -52,7 +75,7 @@ std::vector<scaling::Outcome> Outcomes(const SweepResults& results) {
     outcome.scratch = job.spec().method().has_scratch();
     outcome.student = job.model();
     outcome.teacher = job.teacher();
-    outcome.settings = SettingsOf(job, results.sweep.spec().has_select());
+    outcome.settings = SettingsOf(job, sweep, own);
     outcome.fold = job.fold();
     outcome.seed = job.seed();
     if (job.result().has_validation()) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/groups.h"
 #include "client/cli/rows.h"
 #include "common/spec/train.h"
 #include "common/status.h"
@@ -38,58 +39,6 @@ Choice ChoiceOf(const v1::Job& job) {
           job.fold()};
 }
 
-// A mean over subjects of each subject's mean.
-class SubjectMean {
- public:
-  void Add(const std::string& subject, double value) {
-    auto& [sum, count] = by_subject_[subject];
-    sum += value;
-    ++count;
-  }
-  double Mean() const {
-    double sum = 0;
-    for (const auto& [subject, entry] : by_subject_) sum += entry.first / entry.second;
-    return by_subject_.empty() ? std::numeric_limits<double>::quiet_NaN()
-                               : sum / static_cast<double>(by_subject_.size());
-  }
-
- private:
-  std::map<std::string, std::pair<double, int>> by_subject_;
-};
-
-// Jobs that share a row.
-struct Group {
-  v1::Job first;
-  int jobs = 0;
-  SubjectMean mae, argmax, all_channels;
-  double within_5 = 0, within_10 = 0;  // weighted by windows
-  double windows = 0;
-  double latency_ms = 0;
-
-  void Add(const v1::Job& job) {
-    if (jobs++ == 0) first = job;
-    for (const auto& subject : Headline(job).subjects()) {
-      mae.Add(subject.subject(), subject.metrics().mae_bpm());
-      argmax.Add(subject.subject(), subject.metrics().mae_argmax_bpm());
-      all_channels.Add(subject.subject(), subject.metrics().mae_all_channels_bpm());
-    }
-    const v1::HeartRateMetrics& overall = Headline(job).overall();
-    const auto weight = static_cast<double>(overall.windows());
-    windows += weight;
-    within_5 += weight * overall.within_5_bpm();
-    within_10 += weight * overall.within_10_bpm();
-    latency_ms += job.result().cost().latency_ms();
-  }
-};
-
-bool IsZipped(const v1::SweepSpec& sweep, const std::string& axis) {
-  for (const v1::ZipGroup& group : sweep.zip()) {
-    if (std::find(group.axes().begin(), group.axes().end(), axis) != group.axes().end())
-      return true;
-  }
-  return false;
-}
-
 // Training fields that the sweep varies.
 std::vector<std::string> VariedFields(const v1::SweepSpec& sweep) {
   std::set<std::string> names;
@@ -102,32 +51,7 @@ std::vector<std::string> VariedFields(const v1::SweepSpec& sweep) {
   return {names.begin(), names.end()};
 }
 
-// Those among which nobody chooses: jobs that differ in them share no row.
-std::vector<std::string> FieldsOfGroups(const v1::SweepSpec& sweep) {
-  std::vector<std::string> names;
-  if (sweep.has_select()) return names;
-  for (const v1::TrainAxis& axis : sweep.train_axes()) {
-    if (!IsZipped(sweep, "train." + axis.field())) names.push_back(axis.field());
-  }
-  return names;
-}
-
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
-std::string Within5Text(const Json& row) {
-  const Json& share = row.at("within_5_bpm");
-  return share.is_null() ? "-" : absl::StrFormat("%.0f%%", 100 * share.get<double>());
-}
-
-// `13812` is `13.8k`.
-std::string ParamsText(const Json& row) {
-  const Json& count = row.at("params");
-  if (count.is_null()) return "-";
-  const double value = count.get<double>();
-  if (value < 10000) return absl::StrFormat("%.0f", value);
-  if (value < 1e6) return absl::StrFormat("%.1fk", value / 1e3);
-  return absl::StrFormat("%.1fM", value / 1e6);
-}
 
 // A sentence as lines of at most 78 characters, indented by two.
 std::string Wrapped(const std::string& sentence) {
@@ -181,58 +105,6 @@ std::vector<Json> ResultRows(const SweepResults& results) {
   return rows;
 }
 
-std::vector<Json> GroupedRows(const SweepResults& results) {
-  // Groups stand in the order in which the sweep names them.
-  const std::vector<std::string> fields = FieldsOfGroups(results.sweep.spec());
-  std::vector<Group> groups;
-  std::map<std::tuple<int, std::string, std::string, std::string, std::string>, size_t> index;
-  for (size_t i = 0; i < results.jobs.size(); ++i) {
-    if (!results.selected[i]) continue;
-    const v1::Job& job = results.jobs[i];
-    const auto key = std::tuple(static_cast<int>(job.kind()), job.model(), job.method(),
-                                job.teacher(), TrainText(job.spec().train(), fields));
-    const auto [at, is_new] = index.try_emplace(key, groups.size());
-    if (is_new) groups.emplace_back();
-    groups[at->second].Add(job);
-  }
-  std::vector<Json> rows;
-  for (const Group& group : groups) {
-    const v1::ModelCost& cost = group.first.result().cost();
-    rows.push_back({{"kind", KindName(group.first.kind())},
-                    {"student", group.first.model()},
-                    {"method", group.first.method()},
-                    {"teacher", TextOrNull(group.first.teacher())},
-                    {"train", TextOrNull(TrainText(group.first.spec().train(), fields))},
-                    {"jobs", group.jobs},
-                    {"mae_bpm", Number(group.mae.Mean())},
-                    {"mae_argmax_bpm", Number(group.argmax.Mean())},
-                    {"mae_all_channels_bpm", Number(group.all_channels.Mean())},
-                    {"within_5_bpm", Number(group.within_5 / group.windows)},
-                    {"within_10_bpm", Number(group.within_10 / group.windows)},
-                    {"params", cost.params()},
-                    {"params_body", cost.params_body()},
-                    {"macs", cost.macs()},
-                    {"latency_ms", Number(group.latency_ms / group.jobs)}});
-  }
-  return rows;
-}
-
-const std::vector<Column>& GroupedColumns() {
-  static const auto& columns = *new std::vector<Column>{
-      {"kind", "kind", 0, {}},
-      {"student", "model", 0, {}},
-      {"method", "method", 0, {}},
-      {"teacher", "teacher", 0, {}},
-      {"jobs", "n", 0, {}},
-      {"mae_bpm", "MAE", 2, {}},
-      {"mae_argmax_bpm", "argmax", 2, {}, Room::kSpare},
-      {"within_5_bpm", "<=5", 0, Within5Text},
-      {"params", "params", 0, ParamsText},
-      {"latency_ms", "ms", 2, {}},
-  };
-  return columns;
-}
-
 std::vector<Column> WithTrain(std::vector<Column> columns, const std::vector<Json>& rows) {
   for (const Json& row : rows) {
     if (row.at("train").is_null()) continue;
@@ -257,8 +129,8 @@ std::string FloorsLine(const SweepResults& results) {
   }
   if (!any) return "";
   return absl::StrFormat(
-      "MAE in BPM, mean over subjects (n: jobs). Floors on the same windows:\n"
-      "mean of the training set %s, strongest FFT peak %s.",
+      "MAE in BPM, mean over subjects, +- half its 95 %% interval (n: jobs). Floors on\n"
+      "the same windows: mean of the training set %s, strongest FFT peak %s.",
       Fixed(mean.Mean(), 2), Fixed(fft.Mean(), 2));
 }
 
@@ -307,8 +179,8 @@ void PrintReport(Context& context, const SweepResults& results) {
   std::ostream& out = context.terminal.out;
   const auto rows = GroupedRows(results);
   if (!rows.empty()) {
-    out << TableText(rows, WithTrain(GroupedColumns(), rows), context.terminal)
-        << FloorsLine(results) << "\n";
+    EmitTable(context, rows, WithTrain(GroupedColumns(), rows));
+    out << FloorsLine(results) << "\n";
   }
   if (const std::string missing = MissingLine(results); !missing.empty()) out << missing << "\n";
   PrintMethods(context, results);

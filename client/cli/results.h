@@ -35,8 +35,7 @@ std::vector<Json> ResultRows(const SweepResults& results);
 
 // One row per (kind, model, method, teacher) of the selected jobs, and per training values where
 // the sweep varies them, neither selects among them nor moves them together with another axis.
-// Errors are means over subjects of each subject's mean over its jobs; shares are weighted by
-// windows.
+// See GroupedBy (groups.h).
 std::vector<Json> GroupedRows(const SweepResults& results);
 const std::vector<Column>& GroupedColumns();
 // The columns with the training values behind the teacher, if any row has some.

@@ -12,6 +12,7 @@ namespace {
 
 const std::map<std::string, Format>& Formats() {
   static const auto& formats = *new std::map<std::string, Format>{{"table", Format::kTable},
+                                                                  {"wide", Format::kTable},
                                                                   {"json", Format::kJson},
                                                                   {"jsonl", Format::kJsonl},
                                                                   {"csv", Format::kCsv}};
@@ -45,11 +46,12 @@ void AddCommonOptions(CLI::App& app, Context& context) {
            if (Formats().count(name) == 0) {
              throw CLI::ValidationError(
                  "--output",
-                 "'" + name + "' is no format; expected one of: table, json, jsonl, csv");
+                 "'" + name + "' is no format; expected one of: table, wide, json, jsonl, csv");
            }
            context.format = Formats().at(name);
+           context.wide = name == "wide";
          },
-         "format of the data: table, json, jsonl or csv")
+         "format of the data: table, wide (every column), json, jsonl or csv")
       ->envname("RETORT_OUTPUT")
       ->trigger_on_parse();
 }

@@ -1,3 +1,5 @@
+#include <iostream>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -43,8 +45,14 @@ struct SubmitFlags {
   bool dry_run = false;
 };
 
+// The sweep file that another program writes; its paths are relative to the working folder.
+absl::StatusOr<SweepFile> ReadSweepFrom(std::istream& in) {
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  return ParseSweepFile(text, "standard input", ".");
+}
+
 void Submit(Context& context, const SubmitFlags& flags) {
-  const auto sweep = ReadSweepFile(flags.file);
+  const auto sweep = flags.file == "-" ? ReadSweepFrom(std::cin) : ReadSweepFile(flags.file);
   if (!sweep.ok()) return context.Fail(sweep.status());
   Client client = context.NewClient();
   const auto created = client.Submit(sweep->spec, sweep->file_paths, flags.dry_run);
@@ -79,7 +87,7 @@ CLI::App* AddNamed(CLI::App& group, const char* command, const char* help, const
 void AddSubmit(CLI::App& group, Context& context) {
   CLI::App* submit = group.add_subcommand("submit", "submit a sweep file");
   const auto flags = std::make_shared<SubmitFlags>();
-  submit->add_option("FILE", flags->file, "sweep file")->required();
+  submit->add_option("FILE", flags->file, "sweep file, or - for standard input")->required();
   submit->add_flag("--wait", flags->wait, "wait until all jobs have ended");
   submit->add_flag("--dry-run", flags->dry_run, "only tell how many jobs it has and would run");
   submit->callback([&context, flags] { Submit(context, *flags); });
@@ -113,6 +121,7 @@ void AddSweepCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("sweep", "submit and steer sweeps");
   group->require_subcommand(1);
   AddSubmit(*group, context);
+  AddSweepExport(*group, context);
   group->add_subcommand("list", "all sweeps, newest first")->callback([&context] {
     List(context);
   });

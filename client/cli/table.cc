@@ -187,11 +187,34 @@ std::string CsvText(const std::vector<Json>& rows, const std::vector<std::string
   return out;
 }
 
+std::string WideText(const std::vector<Json>& rows, const std::vector<Column>& columns,
+                     const Terminal& terminal) {
+  std::vector<Column> all;
+  if (rows.empty()) return TableText(rows, columns, terminal);
+  for (const auto& item : rows[0].items()) {
+    if (item.value().is_structured()) continue;
+    const std::string& key = item.key();
+    const auto known = std::find_if(columns.begin(), columns.end(),
+                                    [&key](const Column& column) { return column.key == key; });
+    // Whole, and under the name that data has it under.
+    all.push_back({key, key, known == columns.end() ? 3 : known->digits, {}});
+  }
+  Terminal unbounded = terminal;
+  unbounded.out_is_terminal = false;
+  return TableText(rows, all, unbounded);
+}
+
+void EmitTable(Context& context, const std::vector<Json>& rows,
+               const std::vector<Column>& columns) {
+  context.terminal.out << (context.wide ? WideText(rows, columns, context.terminal)
+                                        : TableText(rows, columns, context.terminal));
+}
+
 void EmitRows(Context& context, const std::vector<Json>& rows, const std::vector<Column>& columns) {
   std::ostream& out = context.terminal.out;
   switch (context.format) {
     case Format::kTable:
-      out << TableText(rows, columns, context.terminal);
+      EmitTable(context, rows, columns);
       break;
     case Format::kJson:
       out << Json(rows).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";

@@ -34,6 +34,14 @@ struct Column {
 std::string TableText(const std::vector<Json>& rows, const std::vector<Column>& columns,
                       const Terminal& terminal);
 
+// The rows with a column for each value that is not nested, named by its key; nothing is left out
+// or cut.
+std::string WideText(const std::vector<Json>& rows, const std::vector<Column>& columns,
+                     const Terminal& terminal);
+
+// Writes the rows as a table, or as a wide one where the context asks for it.
+void EmitTable(Context& context, const std::vector<Json>& rows, const std::vector<Column>& columns);
+
 // The rows as CSV (RFC 4180): one column per key of the first row; what is nested is JSON in a
 // field, null is empty. `keys` names the columns where there may be no row.
 std::string CsvText(const std::vector<Json>& rows, const std::vector<std::string>& keys);

@@ -233,8 +233,9 @@ absl::StatusOr<int64_t> Client::CancelJobs(const std::vector<std::string>& ids) 
 }
 
 absl::StatusOr<std::vector<v1::MetricPoint>> Client::ReadMetrics(
-    std::string_view id, const std::vector<std::string>& series) {
+    std::string_view id, const std::vector<std::string>& series, int max_points) {
   v1::ReadMetricsRequest request;
+  request.set_max_points(max_points);
   request.set_job(JobResource(id));
   request.mutable_series()->Assign(series.begin(), series.end());
   RETORT_ASSIGN_OR_RETURN(v1::ReadMetricsResponse answer,

@@ -89,8 +89,11 @@ class Client {
   absl::StatusOr<int64_t> RetryJobs(const std::vector<std::string>& ids,
                                     const std::vector<v1::FailureCause>& causes = {});
   absl::StatusOr<int64_t> CancelJobs(const std::vector<std::string>& ids);
+  // Points of a job by series, then step. All series if none is named; of each at most `max_points`
+  // (2 to 100,000; 0: 1000), thinned evenly.
   absl::StatusOr<std::vector<v1::MetricPoint>> ReadMetrics(std::string_view id,
-                                                           const std::vector<std::string>& series);
+                                                           const std::vector<std::string>& series,
+                                                           int max_points = 0);
   // Calls `on_data` with pieces of the log in order, until its end, or with `follow` the attempt's.
   // `attempt` 0 is the latest; a negative `offset` counts from the end. CANCELLED if `on_data`
   // returns false; with `follow` it is called with nothing at least once a second.

@@ -63,7 +63,7 @@ TEST_F(CommandLineTest, UsageErrorsEndWithTwoAndSayWhatWouldBeRight) {
       {{"swep"}, "did you mean 'sweep'"},
       {{"sweep", "submitt"}, "did you mean 'submit'"},
       {{"sweep", "submit"}, "FILE is required"},
-      {{"sweep", "list", "-o", "xml"}, "'xml' is no format; expected one of: table"},
+      {{"sweep", "list", "-o", "xml"}, "'xml' is no format; expected one of: table, wide"},
       {{"sweep", "wait", "a", "--timeout", "soon"}, "'soon'; expected a duration"},
       {{"job", "list", "--state", "runing"}, "did you mean 'running'"},
       {{"job", "retry"}, "--sweep"},

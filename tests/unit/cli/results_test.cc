@@ -7,6 +7,7 @@
 #include <limits>
 #include <sstream>
 
+#include "client/cli/groups.h"
 #include "client/cli/rows.h"
 #include "tests/unit/sdk/fake_coordinator.h"
 
@@ -94,6 +95,81 @@ TEST(GroupedRows, AverageOverSubjectsOfEverySeedAndFold) {
   EXPECT_NEAR(rows[0]["within_5_bpm"].get<double>(), 0.75, 1e-9);
 }
 
+TEST(GroupedRows, TellTheIntervalOverSubjectsAndTrainings) {
+  const auto rows = GroupedRows(Select({}, Study()));
+  const double low = rows[0]["mae_low_bpm"], high = rows[0]["mae_high_bpm"];
+  const double mean = rows[0]["mae_bpm"];
+  EXPECT_NEAR(mean - low, high - mean, 1e-9);
+  // Subjects' means spread evenly over 0.1 (fold + place), 16 of them: their standard error is
+  // 0.041, times t(15) = 2.13, and two trainings of each fold that differ by 0.05 add to it.
+  EXPECT_GT(high - mean, 0.08);
+  EXPECT_LT(high - mean, 0.4);
+  EXPECT_EQ(rows[0]["subjects"], 16);
+  EXPECT_EQ(rows[0]["seeds"], 2);
+  EXPECT_EQ(rows[0]["folds"], 4);
+  std::vector<v1::Job> few = Study();
+  std::erase_if(few, [](const v1::Job& job) { return job.fold() > 0; });
+  EXPECT_TRUE(GroupedRows(Select({}, few))[0]["mae_low_bpm"].is_null()) << "four subjects";
+}
+
+TEST(GroupedBy, AnyKeysAndWhatIsNotSharedIsNull) {
+  const SweepResults study = Select({}, Study());
+  const auto rows = GroupedBy(study, {"method"});
+  ASSERT_TRUE(rows.ok());
+  ASSERT_THAT(*rows, SizeIs(2));
+  EXPECT_EQ((*rows)[0]["method"], "scratch");
+  EXPECT_EQ((*rows)[0]["jobs"], 24);
+  EXPECT_TRUE((*rows)[0]["student"].is_null());
+  EXPECT_TRUE((*rows)[0]["params"].is_null());
+  EXPECT_EQ(GroupedBy(study, {"student", "seed"})->size(), 6u);
+  EXPECT_THAT(std::string(GroupedBy(study, {"metod"}).status().message()),
+              HasSubstr("--group: 'metod' is not there; did you mean 'method'?"));
+}
+
+TEST(Filtered, KeepsWhatMatchesAndRefusesWhatNothingMatches) {
+  std::vector<v1::Job> jobs = Study();
+  jobs.push_back(SucceededJob("mlp-32/2", Scratch(3), "", 0, 0, 7));
+  jobs.back().set_state(v1::JOB_STATE_FAILED);
+  const SweepResults study = Select({}, jobs);
+  const auto count = [&study](const ResultFilter& filter) {
+    const auto kept = Filtered(study, filter);
+    EXPECT_TRUE(kept.ok()) << kept.status();
+    EXPECT_EQ(kept->jobs.size(), kept->selected.size());
+    return kept.ok() ? kept->jobs.size() : 0;
+  };
+  EXPECT_EQ(count({}), 49u);
+  EXPECT_EQ(count({.methods = {"scratch"}}), 25u) << "its name without settings matches, too";
+  EXPECT_EQ(count({.methods = {"scratch(sigma=3)"}}), 1u);
+  EXPECT_EQ(count({.methods = {"s*"}, .students = {"resnet1d-*"}}), 48u);
+  EXPECT_EQ(count({.students = {"resnet1d-4/4", "mlp*"}}), 17u);
+  EXPECT_EQ(count({.teachers = {"resnet1d-32/8"}, .seeds = {1}}), 12u);
+  EXPECT_EQ(count({.states = {"failed"}}), 1u);
+  EXPECT_EQ(count({.states = {"running"}}), 0u)
+      << "a state that no job is in now is none to refuse";
+  EXPECT_EQ(count({.seeds = {0}, .folds = {3}}), 6u);
+  const auto refusal = [&study](const ResultFilter& filter) {
+    return std::string(Filtered(study, filter).status().message());
+  };
+  EXPECT_THAT(
+      refusal({.methods = {"dkd"}}),
+      HasSubstr("--method: 'dkd' matches no job of the sweep; there are: scratch, scratch("));
+  EXPECT_THAT(refusal({.seeds = {7}}), HasSubstr("--seed: '7' matches no job"));
+  EXPECT_THAT(refusal({.states = {"faild"}}), HasSubstr("did you mean 'failed'"));
+}
+
+TEST(SortRows, PutsWhatHasNoValueLast) {
+  std::vector<Json> rows = {{{"a", 2}}, {{"a", nullptr}}, {{"a", 1}}, {{"a", 3}}};
+  ASSERT_TRUE(SortRows("a", false, rows).ok());
+  EXPECT_EQ(Json(rows).dump(), R"([{"a":1},{"a":2},{"a":3},{"a":null}])");
+  ASSERT_TRUE(SortRows("a", true, rows).ok());
+  EXPECT_EQ(Json(rows).dump(), R"([{"a":3},{"a":2},{"a":1},{"a":null}])");
+  EXPECT_THAT(std::string(SortRows("b", true, rows).message()), HasSubstr("expected one of: a"));
+  rows = {{{"a", 1}, {"b", 2}, {"c", 3}}};
+  ASSERT_TRUE(KeepColumns({"c", "a"}, rows).ok());
+  EXPECT_EQ(rows[0].dump(), R"({"c":3,"a":1})");
+  EXPECT_THAT(std::string(KeepColumns({"d"}, rows).message()), HasSubstr("--columns: 'd'"));
+}
+
 // Of one student in four trainings.
 SweepResults Precisions() {
   std::vector<v1::Job> jobs;
@@ -165,6 +241,36 @@ TEST(MethodRows, GiveThePairedGainWithItsInterval) {
   EXPECT_NEAR(row["gain_bpm"].get<double>(), 1, 1e-9);
   EXPECT_EQ(row["subjects"], 16);
   EXPECT_EQ(row["pairs"], 96);
+}
+
+// A Gaussian scratch arm has its own tuned peak rate: it stays a control.
+TEST(MethodRows, ScratchArmsWithTheirOwnTrainingValuesAreTwins) {
+  SweepResults results = Select({}, Study());
+  for (const v1::Job& job : Study()) {
+    if (!job.spec().method().has_scratch()) continue;
+    results.jobs.push_back(SucceededJob(job.model(), Scratch(3), "", job.seed(), job.fold(), 5));
+    results.selected.push_back(true);
+  }
+  for (v1::Job& job : results.jobs) {
+    auto& train = *job.mutable_spec()->mutable_train();
+    train.set_batch(128);
+    train.set_peak_lr(job.method() == "scratch(sigma=3)" ? 0.02 : 0.01);
+  }
+  const auto arms = [&results] {
+    std::vector<std::string> names;
+    const auto rows = MethodRows(results);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    if (rows.ok()) {
+      for (const Json& row : *rows) names.push_back(row["arm"]);
+    }
+    return names;
+  };
+  EXPECT_THAT(arms(), ElementsAre("scratch")) << "values that differ by chance are no pair";
+  auto& changed = *results.sweep.mutable_spec()->add_overrides();
+  changed.mutable_train()->set_peak_lr(0.02);
+  EXPECT_THAT(arms(), ElementsAre("scratch")) << "an override of all methods tells nothing";
+  changed.mutable_match()->set_method("scratch(sigma=3)");
+  EXPECT_THAT(arms(), ElementsAre("scratch", "scratch(sigma=3)"));
 }
 
 TEST(MethodRows, AreNoneWhereNothingIsDistilled) {
