@@ -167,6 +167,7 @@ CREATE VIEW results AS SELECT s.name AS sweep, lower(hex(j.id)) AS job, w.word A
 constexpr std::string_view kVersion4 = R"sql(
 DROP VIEW jobs;
 DROP VIEW results;
+DROP VIEW metrics;
 ALTER TABLE job_specs ADD COLUMN dataset TEXT NOT NULL DEFAULT '';
 ALTER TABLE job_specs ADD COLUMN batch INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job_specs ADD COLUMN peak_lr REAL NOT NULL DEFAULT 0;
@@ -191,6 +192,9 @@ CREATE VIEW jobs AS SELECT s.name AS sweep, m.position, lower(hex(j.id)) AS job,
   JOIN job_specs d ON d.key = j.key JOIN job_state_words w ON w.state = j.state
   LEFT JOIN worker_rows k ON k.key = j.worker LEFT JOIN cause_words c ON c.cause = j.cause
   LEFT JOIN job_rows t ON t.key = j.teacher;
+-- The jobs come first: who asks for one job's points must not go through all points.
+CREATE VIEW metrics AS SELECT lower(hex(j.id)) AS job, n.name AS series, p.step, p.value, p.unix_ms
+  FROM job_rows j CROSS JOIN point_rows p ON p.job = j.key JOIN series_names n ON n.series = p.series;
 CREATE VIEW results AS SELECT s.name AS sweep, lower(hex(j.id)) AS job, w.word AS state,
   CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.method, nullif(d.teacher, '') AS teacher,
   d.model AS student, d.seed, d.fold, nullif(d.batch, 0) AS batch, nullif(d.peak_lr, 0) AS peak_lr,

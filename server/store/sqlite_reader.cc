@@ -95,6 +95,33 @@ v1::MetricPoint ReadPoint(const Statement& row) {
   return point;
 }
 
+// A series' points (step, value, time), those of them that are to be kept. Of a long one most are
+// left out, so that messages are made of the rest alone.
+absl::Status AddThinned(Statement& rows, const std::string& series, int max_points,
+                        std::vector<v1::MetricPoint>& out) {
+  struct Point {
+    int64_t step;
+    double value;
+    int64_t unix_ms;
+  };
+  std::vector<Point> points;
+  while (true) {
+    RETORT_ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) break;
+    const double value = rows.IsNull(1) ? std::numeric_limits<double>::quiet_NaN() : rows.Real(1);
+    points.push_back({rows.Int(0), value, rows.Int(2)});
+  }
+  for (const int64_t i : Thinned(static_cast<int64_t>(points.size()), max_points)) {
+    const Point& kept = points[static_cast<size_t>(i)];
+    v1::MetricPoint& point = out.emplace_back();
+    point.set_series(series);
+    point.set_step(kept.step);
+    point.set_value(kept.value);
+    point.set_unix_ms(kept.unix_ms);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status AddAttempts(ReadConnection& db, int64_t key, v1::Job& job) {
   RETORT_ASSIGN_OR_RETURN(
       Statement * rows,
@@ -328,19 +355,10 @@ absl::StatusOr<std::vector<v1::MetricPoint>> SqliteReader::Metrics(
     const std::string name(names->Text(1));
     if (!series.empty() && std::find(series.begin(), series.end(), name) == series.end()) continue;
     RETORT_ASSIGN_OR_RETURN(Statement * rows,
-                            db->Get("SELECT '', step, value, unix_ms FROM point_rows WHERE job=? "
-                                    "AND series=? ORDER BY step"));
+                            db->Get("SELECT step, value, unix_ms FROM point_rows WHERE job=? AND "
+                                    "series=? ORDER BY step"));
     rows->Bind(1, key).Bind(2, names->Int(0));
-    std::vector<v1::MetricPoint> points;
-    while (true) {
-      RETORT_ASSIGN_OR_RETURN(const bool row, rows->Step());
-      if (!row) break;
-      points.push_back(ReadPoint(*rows));
-      points.back().set_series(name);
-    }
-    for (const int64_t i : Thinned(static_cast<int64_t>(points.size()), max_points)) {
-      out.push_back(std::move(points[static_cast<size_t>(i)]));
-    }
+    RETORT_RETURN_IF_ERROR(AddThinned(*rows, name, max_points, out));
   }
 }
 

@@ -52,6 +52,13 @@ TEST(Bench, LargeSweepSurvivesItsRestarts) {
                    "million_last_to_first", "million_memory"}));
 }
 
+TEST(Bench, ReadsFindWhatWasWritten) {
+  EXPECT_EQ(RowsOf("reads --sweeps 3 --jobs 50 --steps 20 --long-series 5000"),
+            (Names{"reads_results_of_a_sweep", "reads_metrics_of_a_job",
+                   "reads_long_series_thinned", "reads_query_over_all_results",
+                   "reads_query_of_a_jobs_metrics", "reads_sync_beside_them_p99"}));
+}
+
 TEST(Bench, FleetKeepsItsJobs) {
   EXPECT_EQ(RowsOf("fleet --workers 20 --connections 4 --seconds 1"), Names{"fleet_cpu_share"});
 }

@@ -60,6 +60,17 @@ struct FleetLoadOptions {
 // Workers with one running job each that sync and have nothing to say.
 absl::Status MeasureFleetLoad(const FleetLoadOptions& options, const std::string& parent);
 
+struct ReadsOptions {
+  int sweeps = 100;
+  int jobs = 1000;            // of each, all done
+  int series = 10;            // of each job
+  int steps = 50;             // of each series
+  int long_series = 100'000;  // steps of one series of one job more
+  int subjects = 12;          // that each result tells of
+};
+// Results, metrics and queries on a coordinator with much behind it, and Syncs meanwhile.
+absl::Status MeasureReads(const ReadsOptions& options, const std::string& parent);
+
 struct DaskOptions {
   int64_t dask_tasks = 20'000;
   ThroughputOptions ours = {.name = "throughput_beside_dask", .target = 0};

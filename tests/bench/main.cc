@@ -19,6 +19,7 @@ struct Choice {
   FleetLoadOptions fleet;
   double fleet_seconds = 40;
   DaskOptions dask;
+  ReadsOptions reads;
   std::function<absl::Status()> run;
 };
 
@@ -92,6 +93,16 @@ void AddDask(CLI::App& app, Choice& choice) {
       [&choice] { choice.run = [&choice] { return MeasureDask(choice.dask, choice.folder); }; });
 }
 
+void AddReads(CLI::App& app, Choice& choice) {
+  CLI::App* command = app.add_subcommand("reads", "Results, metrics and queries over much");
+  command->add_option("--sweeps", choice.reads.sweeps)->capture_default_str();
+  command->add_option("--jobs", choice.reads.jobs, "Of each sweep")->capture_default_str();
+  command->add_option("--steps", choice.reads.steps, "Of each series")->capture_default_str();
+  command->add_option("--long-series", choice.reads.long_series)->capture_default_str();
+  command->callback(
+      [&choice] { choice.run = [&choice] { return MeasureReads(choice.reads, choice.folder); }; });
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Measures a retort-server that it starts; prints one line of JSON for each row.",
                "retort_bench");
@@ -104,6 +115,7 @@ int Main(int argc, char** argv) {
   AddMillion(app, choice);
   AddFleet(app, choice);
   AddDask(app, choice);
+  AddReads(app, choice);
   app.require_subcommand(1);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = choice.run();

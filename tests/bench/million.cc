@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <atomic>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -9,6 +7,7 @@
 #include "tests/bench/benchmarks.h"
 #include "tests/bench/client.h"
 #include "tests/bench/fleet.h"
+#include "tests/bench/probe.h"
 #include "tests/bench/report.h"
 #include "tests/bench/server_process.h"
 
@@ -16,49 +15,11 @@ namespace retort::bench {
 namespace {
 
 constexpr absl::Duration kLimit = absl::Minutes(10);
-constexpr absl::Duration kProbePeriod = absl::Milliseconds(10);
 constexpr int kReads = 20;
 constexpr char kSweep[] = "large";
 
 double Ms(absl::Duration duration) { return absl::ToDoubleMilliseconds(duration); }
 double Mib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
-
-// Syncs that have to be answered at once, because they report an attempt that nobody knows, one
-// after another in a thread of its own.
-class Probe {
- public:
-  Probe(const std::string& address, const std::string& weights)
-      : fleet_({.address = address, .prefix = "probe", .weights_sha256 = weights}),
-        thread_([this] { Run(); }) {}
-  absl::Status Stop() {
-    stopping_ = true;
-    thread_.join();
-    return status_;
-  }
-  std::vector<double>& times_ms() { return times_ms_; }
-
- private:
-  void Run() {
-    v1::AttemptId unknown;
-    unknown.set_job(std::string(64, 'e'));
-    unknown.set_attempt(1);
-    while (!stopping_ && status_.ok()) {
-      fleet_.Send(0, 0, {unknown.SerializeAsString()});
-      Fleet::Event event;
-      const auto came = fleet_.Next(absl::Now() + kLimit, event);
-      status_ = came.status();
-      if (came.ok() && !*came) status_ = absl::DeadlineExceededError("a Sync was not answered");
-      times_ms_.push_back(Ms(absl::Now() - event.sent));
-      absl::SleepFor(kProbePeriod);
-    }
-  }
-
-  Fleet fleet_;
-  absl::Status status_;
-  std::vector<double> times_ms_;
-  std::atomic<bool> stopping_{false};
-  std::thread thread_;
-};
 
 // The longest of some repetitions, milliseconds.
 template <typename Read>
