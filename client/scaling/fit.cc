@@ -226,7 +226,7 @@ absl::StatusOr<Fit> FitLaw(const std::vector<Observation>& observations,
   FillParameters(model, spread, fit);
   FillCurve(model, spread, fit);
   WarnOfData(table, options, fit);
-  WarnOfFit(law, whole, fit);
+  WarnOfFit(law, options, whole, fit);
   return fit;
 }
 

@@ -152,7 +152,7 @@ enum class WarningKind {
   kDroppedSubjects,    // subjects that were not tested at every size were left out
   kNotFalling,         // the loss does not fall with size
   kNoConvergence,      // fewer than half of the starts converged, or a refit did not
-  kCoverage,           // intervals of this kind hold the truth more rarely than they say
+  kCoverage,           // intervals of this kind hold the truth more or less often than they say
   kIndistinguishable,  // the data do not settle the form (select.h)
 };
 

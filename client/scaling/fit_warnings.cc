@@ -22,6 +22,16 @@ std::string Counted(size_t count, const std::string& noun) {
   return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
 }
 
+// What the coverage bench found (README.md) beyond 92 to 98 %: exponents of sums of powers.
+void WarnOfCoverage(const FitOptions& options, Fit& fit) {
+  const bool given = !fit.parameters.empty() && fit.parameters.front().interval.has_value();
+  if (!given || options.uncertainty != UncertaintyMethod::kJackknife) return;
+  if (options.form == Form::kLog || options.confidence != 0.95) return;
+  Warn(fit, WarningKind::kCoverage,
+       "intervals of exponents are wider than they need be: where 95 % was asked, they held the "
+       "truth in 98 to 99.6 % of simulated sweeps (those of losses in 94 to 98 %)");
+}
+
 void WarnOfSizes(const LossTable& table, Fit& fit) {
   const size_t sizes = table.sizes().size();
   const size_t parameters = fit.parameters.size();
@@ -65,7 +75,7 @@ void WarnOfData(const LossTable& table, const FitOptions& options, Fit& fit) {
   }
 }
 
-void WarnOfFit(const Law& law, const PointFit& point_fit, Fit& fit) {
+void WarnOfFit(const Law& law, const FitOptions& options, const PointFit& point_fit, Fit& fit) {
   for (size_t k = 0; k < fit.parameters.size(); ++k) {
     const Parameter& parameter = fit.parameters[k];
     if (!parameter.at_bound) continue;
@@ -86,6 +96,7 @@ void WarnOfFit(const Law& law, const PointFit& point_fit, Fit& fit) {
              fit.points.front().fitted, " at the smallest size, ", fit.points.back().fitted,
              " at the largest)"));
   }
+  WarnOfCoverage(options, fit);
   const Convergence& report = fit.convergence;
   if (2 * report.converged < report.starts) {
     Warn(fit, WarningKind::kNoConvergence,

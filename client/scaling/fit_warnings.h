@@ -13,7 +13,7 @@ bool IsAtHigh(const PointFit& fit, size_t parameter);
 
 // Adds the warnings that follow from the sample, and those that follow from the fit.
 void WarnOfData(const LossTable& table, const FitOptions& options, Fit& fit);
-void WarnOfFit(const Law& law, const PointFit& point_fit, Fit& fit);
+void WarnOfFit(const Law& law, const FitOptions& options, const PointFit& point_fit, Fit& fit);
 
 }  // namespace retort::scaling
 

@@ -1,6 +1,8 @@
-// retort_scaling_bench: how often the intervals of client/scaling hold the truth, and how long a
-// large fit takes. One line of JSON for each measurement; README.md says what and how.
+// retort_scaling_bench: how often the intervals of client/scaling hold the truth, how often claims
+// are answered wrongly, and how long a large fit takes. One line of JSON for each measurement;
+// README.md says what and how.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -12,8 +14,10 @@
 #include <thread>
 #include <vector>
 
+#include "client/scaling/claims.h"
 #include "client/scaling/fit.h"
 #include "client/scaling/parallel.h"
+#include "tests/unit/scaling/simulate_claims.h"
 #include "tests/unit/scaling/simulate_forms.h"
 
 namespace retort::scaling {
@@ -26,6 +30,8 @@ struct Options {
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   int resamples = 1000;
   std::vector<int> subjects = {12, 34};
+  int seeds = 2;
+  int folds = 4;
   std::vector<std::string> forms;
   bool bootstrap = false;
 };
@@ -76,7 +82,8 @@ FitOptions OptionsOf(const KnownLaw& law, const Options& options, uint64_t seed)
 void PrintCoverage(const KnownLaw& law, int subjects, bool rows, const Options& options) {
   SweepShape shape;
   shape.subjects = subjects;
-  shape.seeds = 2;
+  shape.seeds = options.seeds;
+  shape.folds = options.folds;
   Tally slope, inside, beyond;
   std::atomic<int> failed = 0;
   const auto start = std::chrono::steady_clock::now();
@@ -99,6 +106,8 @@ void PrintCoverage(const KnownLaw& law, int subjects, bool rows, const Options& 
                      {"intervals", options.bootstrap ? "bootstrap" : "jackknife"},
                      {"points", rows ? "rows" : "means"},
                      {rows ? "rows" : "subjects", rows ? 5 * subjects : subjects},
+                     {"seeds", options.seeds},
+                     {"folds", options.folds},
                      {"sizes", law.sizes.size()},
                      {"data_sets", options.data_sets},
                      {"failed", failed.load()},
@@ -116,6 +125,72 @@ void Coverage(const Options& options, bool rows) {
                                             FormName(law.form)) == options.forms.end())
       continue;
     for (const int subjects : options.subjects) PrintCoverage(law, subjects, rows, options);
+  }
+}
+
+// In so many sweeps how often some part of a claim was answered wrongly, and how often the claim
+// was answered rightly.
+void PrintVerdicts(const char* name, const ClaimTruth& truth, const ClaimSweep& sweep,
+                   const std::map<int, Answer>& wrong, const Options& options) {
+  std::map<int, std::atomic<int>> counts;
+  for (const auto& [number, answer] : wrong) counts[number] = 0;
+  ParallelFor(options.data_sets, options.threads, [&](int i) {
+    const auto claims = JudgeClaims(SimulateNetworks(truth, sweep, 5000 + i), {});
+    if (!claims.ok()) return;
+    for (const auto& [number, answer] : wrong) {
+      const auto& parts = claims->at(number - 1).parts;
+      counts.at(number) += std::any_of(parts.begin(), parts.end(), [&](const ClaimPart& part) {
+        // C1 is judged in each family too; the claim is that of all students.
+        return part.answer == answer && (number != 1 || part.scope == "all");
+      });
+    }
+  });
+  for (const auto& [number, answer] : wrong) {
+    const Json line = {{"measure", "false verdicts"},
+                       {"truth", name},
+                       {"claim", number},
+                       {"wrong", AnswerName(answer)},
+                       {"subjects", sweep.subjects},
+                       {"seeds", sweep.seeds},
+                       {"folds", sweep.folds},
+                       {"sweeps", options.data_sets},
+                       {"percent", 100.0 * counts.at(number) / options.data_sets}};
+    std::printf("%s\n", line.dump().c_str());
+  }
+  std::fflush(stdout);
+}
+
+void Claims(const Options& options) {
+  const ClaimTruth nothing;
+  ClaimTruth margins;  // twice the margin of C1 of some 7 BPM; the margin of C3 between families
+  for (auto& [method, gain] : margins.resnet_gain) gain = 0.12;
+  for (auto& [method, gain] : margins.mlp_gain) gain = 0.075;
+  ClaimTruth edge;  // all students at the margin of C5
+  edge.a = 0;
+  edge.floor = 6;
+  edge.teacher_bpm = 5;
+  ClaimTruth flat;
+  flat.a = 0;
+  flat.resnet_gain = {{"dkd", 0}, {"soft", 0}};
+  const ClaimTruth law = {.resnet_gain = {{"dkd", 0}, {"soft", 0}}, .mlp_gain = {}};
+  for (const int subjects : options.subjects) {
+    ClaimSweep quick = {.subjects = subjects,
+                        .folds = options.folds,
+                        .seeds = options.seeds,
+                        .resnets = 3,
+                        .mlps = 3};
+    PrintVerdicts("no gain", nothing, quick,
+                  {{1, Answer::kYes}, {2, Answer::kYes}, {3, Answer::kYes}}, options);
+    PrintVerdicts("gains at the margin", margins, quick, {{1, Answer::kNo}, {3, Answer::kNo}},
+                  options);
+    quick.mlps = 0;
+    PrintVerdicts("students at the margin", edge, quick, {{5, Answer::kYes}, {5, Answer::kNo}},
+                  options);
+    quick.resnets = 5;
+    Options fewer = options;
+    fewer.data_sets /= 5;  // fits take their time
+    PrintVerdicts("no law", flat, quick, {{4, Answer::kYes}}, fewer);
+    PrintVerdicts("a law", law, quick, {{4, Answer::kNo}}, fewer);
   }
 }
 
@@ -161,15 +236,23 @@ int Main(int argc, char** argv) {
   CLI::App* coverage = app.add_subcommand("coverage", "how often 95 % intervals hold the truth");
   coverage->add_option("--data-sets", options.data_sets)->capture_default_str();
   coverage->add_option("--subjects", options.subjects)->capture_default_str();
+  coverage->add_option("--seeds", options.seeds)->capture_default_str();
+  coverage->add_option("--folds", options.folds)->capture_default_str();
   coverage->add_option("--form", options.forms, "all if not given");
   coverage->add_flag("--bootstrap", options.bootstrap, "rather than the jackknife");
   coverage->add_option("--resamples", options.resamples)->capture_default_str();
   coverage->add_flag("--rows", rows, "runs without subjects, five for each of --subjects");
+  CLI::App* claims = app.add_subcommand("claims", "how often claims are answered wrongly");
+  claims->add_option("--sweeps", options.data_sets)->capture_default_str();
+  claims->add_option("--subjects", options.subjects)->capture_default_str();
+  claims->add_option("--seeds", options.seeds)->capture_default_str();
+  claims->add_option("--folds", options.folds)->capture_default_str();
   CLI::App* timing = app.add_subcommand("timing", "4,500 starts and 4,000 resamples on 240 points");
   timing->add_flag("--robust", robust, "the default's starts and delta instead");
   timing->add_option("--resamples", resamples)->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (*coverage) Coverage(options, rows);
+  if (*claims) Claims(options);
   if (*timing) Timing(options, robust ? Preset::kRobust : Preset::kChinchilla, resamples);
   return 0;
 }
