@@ -127,6 +127,20 @@ TEST(Bootstrap, OfAMeanOfRowsIsAsWideAsStudentsInterval) {
   EXPECT_NEAR(width / (2 * StudentTQuantile(0.975, kRows - 1) * error), 1, 0.08);
 }
 
+TEST(Bootstrap, SaysWhereItsIntervalsAreTooWide) {
+  for (const KnownLaw& law : KnownLaws()) {
+    if (law.form != Form::kPower && law.form != Form::kDistill) continue;
+    FitOptions options;
+    options.form = law.form;
+    options.uncertainty = UncertaintyMethod::kBootstrap;
+    options.bootstrap = {.resamples = 100, .seed = 1, .threads = 2};
+    const auto fit = FitLaw(SimulateCurve(law, {}, {}, 3), options);
+    ASSERT_TRUE(fit.ok()) << fit.status();
+    EXPECT_LT(fit->subjects, 34);
+    EXPECT_EQ(fit->HasWarning(WarningKind::kCoverage), law.form == Form::kDistill);
+  }
+}
+
 TEST(Bootstrap, TooFewResamplesOrThreadsAreRefused) {
   FitOptions options;
   options.uncertainty = UncertaintyMethod::kBootstrap;
