@@ -121,6 +121,15 @@ absl::StatusOr<FitRequest> RequestOf(const FitFlags& flags, bool csv) {
   return request;
 }
 
+// The labels, and by which size a law is where rows differ in it.
+std::vector<Column> WithSize(std::vector<Column> labels, const std::vector<Json>& rows) {
+  const bool differ = std::any_of(rows.begin(), rows.end(), [&](const Json& row) {
+    return row.at("size") != rows.front().at("size");
+  });
+  if (differ) labels.push_back({"size", "by", 0, {}});
+  return labels;
+}
+
 // The table for people: laws, then what was asked of them, then what to know.
 void PrintFits(Context& context, const std::vector<Json>& rows, const std::vector<Column>& labels,
                const std::string& loss) {
@@ -130,7 +139,7 @@ void PrintFits(Context& context, const std::vector<Json>& rows, const std::vecto
   const double percent = 100 * rows.front().at("confidence").get<double>();
   out << absl::StrCat(absl::StrJoin(formulas, "; "), "; L: ", loss, "; [", percent,
                       " % interval]\n")
-      << TableText(rows, LawColumns(labels, rows), context.terminal);
+      << TableText(rows, LawColumns(WithSize(labels, rows), rows), context.terminal);
   const auto predictions = PredictionRows(rows, labels);
   if (!predictions.empty()) {
     out << "\nWhat the laws say of other sizes:\n"
@@ -207,8 +216,7 @@ absl::Status FitSweeps(Context& context, const FitFlags& flags) {
                      " has no method with results at three sizes of one family; a law with "
                      "a floor, a factor and an exponent needs at least three"));
   }
-  std::vector<Column> labels = FitLabels();
-  labels.push_back({"size", "by", 0, {}});
+  const std::vector<Column> labels = FitLabels();
   if (context.format != Format::kTable) {
     EmitRows(context, rows, LawColumns(labels, rows));
     return absl::OkStatus();

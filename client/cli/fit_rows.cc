@@ -231,9 +231,10 @@ std::vector<Json> PredictionRows(const std::vector<Json>& fits, const std::vecto
   std::vector<Json> rows;
   for (const Json& fit : fits) {
     for (const Json& prediction : fit.at("predictions")) {
-      Json row = prediction;
-      row["by"] = fit.at("size");
+      Json row = {{"by", fit.at("size")}};
+      // Labels are columns of a user's table, of any name: what is predicted stays apart from them.
       for (const Column& label : labels) row[label.key] = fit.at(label.key);
+      row["prediction"] = prediction;
       rows.push_back(std::move(row));
     }
   }
@@ -241,20 +242,22 @@ std::vector<Json> PredictionRows(const std::vector<Json>& fits, const std::vecto
 }
 
 std::vector<Column> PredictionColumns(std::vector<Column> columns) {
+  const auto add = [&](const char* header, std::string (*text)(const Json& prediction)) {
+    columns.push_back(
+        {"prediction", header, 0, [text](const Json& row) { return text(row.at("prediction")); }});
+  };
   columns.push_back({"by", "by", 0, {}});
-  columns.push_back({"size", "size", 0, [](const Json& row) {
-                       const std::string text = IntervalText(row.at("size"), nullptr, nullptr);
-                       return row.at("size2").is_null()
-                                  ? text
-                                  : absl::StrCat(text, ", ",
-                                                 IntervalText(row.at("size2"), nullptr, nullptr));
-                     }});
-  columns.push_back({"loss", "loss", 0, [](const Json& row) {
-                       return IntervalText(row.at("loss"), row.at("low"), row.at("high"));
-                     }});
-  columns.push_back({"beyond_data", "beyond the data", 0, [](const Json& row) {
-                       return row.at("beyond_data").get<bool>() ? "yes" : "";
-                     }});
+  add("size", [](const Json& prediction) {
+    std::string text = IntervalText(prediction.at("size"), nullptr, nullptr);
+    if (prediction.at("size2").is_null()) return text;
+    return absl::StrCat(text, ", ", IntervalText(prediction.at("size2"), nullptr, nullptr));
+  });
+  add("loss", [](const Json& prediction) {
+    return IntervalText(prediction.at("loss"), prediction.at("low"), prediction.at("high"));
+  });
+  add("beyond the data", [](const Json& prediction) {
+    return std::string(prediction.at("beyond_data").get<bool>() ? "yes" : "");
+  });
   return columns;
 }
 

@@ -302,6 +302,11 @@ TEST_F(CommandLineTest, FitAnswersTheClaims) {
   ASSERT_EQ(laws.code, 0) << laws.err;
   EXPECT_EQ(Json::parse(laws.out).size(), 4u);
   EXPECT_EQ(Json::parse(laws.out)[3]["size"], "macs");
+  const Ran asked = Run({"fit", "a", "--predict", "1e6", "--smallest", "mae_bpm<=9"});
+  EXPECT_EQ(asked.code, kDone) << asked.err;
+  EXPECT_THAT(asked.out, HasSubstr("What the laws say of other sizes"));
+  EXPECT_THAT(asked.out, HasSubstr("sure from"));
+  EXPECT_THAT(asked.out, testing::Not(testing::ContainsRegex("by +by")));
   const Ran distill = Run({"fit", "a", "--form", "distill", "-o", "json"});
   ASSERT_EQ(distill.code, 0) << distill.err;
   const Json law = Json::parse(distill.out)[0];

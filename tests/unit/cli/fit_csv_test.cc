@@ -102,6 +102,16 @@ class FitCommand : public ::testing::Test {
   std::ostringstream out_, err_;
 };
 
+TEST_F(FitCommand, GroupsMayHaveAnyName) {
+  std::string text = "n,loss,size\n";
+  for (int i = 0; i < 30; ++i) {
+    const double n = 1000 * std::pow(1.3, i);
+    text += std::to_string(n) + "," + std::to_string(3 + 200 / std::sqrt(n)) + ",big\n";
+  }
+  EXPECT_EQ(Fit(text, {"--group", "size", "--predict", "1e6"}), kDone) << err_.str();
+  EXPECT_NE(out_.str().find("What the laws say of other sizes"), std::string::npos);
+}
+
 TEST_F(FitCommand, JsonHasParametersIntervalsResidualsAndConvergence) {
   ASSERT_EQ(Fit(PowerLaw(), {"-o", "json", "--resamples", "200", "--predict", "1e7", "--smallest",
                              "loss<=3.5"}),
