@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/table.h"
+#include "common/spec/labels.h"
 #include "common/status.h"
 
 namespace retort {
@@ -15,28 +16,13 @@ namespace {
 
 constexpr const char* kDecodings[scaling::kDecodings] = {"median", "argmax", "expectation"};
 
-const char* KindOf(const v1::MethodSpec& method) {
-  switch (method.kind_case()) {
-    case v1::MethodSpec::kHard:
-      return "hard";
-    case v1::MethodSpec::kSoft:
-      return "soft";
-    case v1::MethodSpec::kDkd:
-      return "dkd";
-    case v1::MethodSpec::kFeature:
-      return "feature";
-    default:
-      return "scratch";
-  }
-}
-
 scaling::TestedNetwork NetworkOf(const v1::Job& job) {
   const v1::ModelCost& cost = job.result().cost();
   scaling::TestedNetwork network;
   network.is_teacher = job.kind() == v1::JOB_KIND_TEACHER;
   network.model = job.model();
   network.family = job.model().substr(0, job.model().find('-'));
-  network.method = KindOf(job.spec().method());
+  network.method = MethodName(job.spec().method());
   network.gaussian = job.spec().method().scratch().sigma() > 0;
   network.settings = absl::StrCat(job.method(), " ", job.spec().train().ShortDebugString());
   network.teacher = network.is_teacher ? "" : job.teacher();

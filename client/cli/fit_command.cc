@@ -257,9 +257,7 @@ absl::Status FitCsv(Context& context, const FitFlags& flags) {
   RETORT_ASSIGN_OR_RETURN(const FitRequest request, RequestOf(flags, /*csv=*/true));
   RETORT_ASSIGN_OR_RETURN(const std::string text, ReadText(flags.csv));
   RETORT_ASSIGN_OR_RETURN(const auto groups, ReadFitCsv(text, flags.csv, flags.columns));
-  std::vector<Column> labels;
-  for (const std::string& group : flags.columns.groups) labels.push_back({group, group, 0, {}});
-  std::vector<Json> rows;
+  std::vector<Json> fits, rows;
   for (const FitCsvGroup& group : groups) {
     FitRequest of_group = request;
     of_group.options.points_are = group.points_are;
@@ -267,10 +265,19 @@ absl::Status FitCsv(Context& context, const FitFlags& flags) {
     // Rows alone have no crossed clusters to leave out one at a time.
     if (group.points_are == scaling::PointsAre::kRows)
       of_group.options.uncertainty = scaling::UncertaintyMethod::kBootstrap;
+    fits.push_back(
+        FitRow(Json::object(), flags.columns.size, flags.columns.size2, group.rows, of_group));
+  }
+  std::vector<Column> labels;
+  for (const std::string& group : flags.columns.groups) {
+    // A column of any name may tell groups apart, and the fit keeps its keys.
+    labels.push_back({fits.front().contains(group) ? "group_" + group : group, group, 0, {}});
+  }
+  for (size_t i = 0; i < fits.size(); ++i) {
     Json row = Json::object();
-    for (size_t i = 0; i < labels.size(); ++i) row[labels[i].key] = group.values[i];
-    rows.push_back(
-        FitRow(std::move(row), flags.columns.size, flags.columns.size2, group.rows, of_group));
+    for (size_t k = 0; k < labels.size(); ++k) row[labels[k].key] = groups[i].values[k];
+    row.update(fits[i]);
+    rows.push_back(std::move(row));
   }
   const bool none = std::none_of(rows.begin(), rows.end(),
                                  [](const Json& row) { return row.at("sizes").is_number(); });

@@ -110,6 +110,11 @@ TEST_F(FitCommand, GroupsMayHaveAnyName) {
   }
   EXPECT_EQ(Fit(text, {"--group", "size", "--predict", "1e6"}), kDone) << err_.str();
   EXPECT_NE(out_.str().find("What the laws say of other sizes"), std::string::npos);
+  EXPECT_NE(out_.str().find("big"), std::string::npos);
+  ASSERT_EQ(Fit(text, {"--group", "size", "-o", "json"}), kDone) << err_.str();
+  const Json row = Json::parse(out_.str())[0];
+  EXPECT_EQ(row["group_size"], "big");
+  EXPECT_EQ(row["size"], "n");
 }
 
 TEST_F(FitCommand, JsonHasParametersIntervalsResidualsAndConvergence) {
