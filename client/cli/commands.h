@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "client/cli/config.h"
 #include "client/cli/context.h"
 
 namespace retort {
@@ -29,8 +30,9 @@ void AddJobCompare(CLI::App& group, Context& context);
 void AddPrepareCommand(CLI::App& group, Context& context);
 void AddQueryCommand(CLI::App& app, Context& context);
 
-// Runs one command line (without the program's name) and returns the exit code.
-int RunCommandLine(std::vector<std::string> args, Context& context);
+// Runs one command line (without the program's name) and returns the exit code. What stands in the
+// configuration file comes after flags and environment.
+int RunCommandLine(std::vector<std::string> args, Context& context, const ConfigPlace& config = {});
 
 // Waits for a sweep with live progress; CANCELLED after Ctrl-C. `tick` is called several times a
 // second; a status that is not OK ends the wait with it.

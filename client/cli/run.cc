@@ -5,7 +5,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
+#include "client/cli/config.h"
 #include "common/fields.h"
+#include "common/status.h"
 
 namespace retort {
 namespace {
@@ -25,7 +27,9 @@ bool IsLoopback(const std::string& address) {
          absl::StartsWith(address, "unix:");
 }
 
-void AddCommonOptions(CLI::App& app, Context& context) {
+// `configured`: what came of the configuration file, told once the line is understood, so that
+// --help works beside a broken file.
+void AddCommonOptions(CLI::App& app, Context& context, const absl::Status& configured) {
   app.set_version_flag("--version", std::string("retort ") + RETORT_VERSION);
   app.add_option("--coordinator", context.coordinator, "HOST:PORT of the coordinator")
       ->envname("RETORT_COORDINATOR")
@@ -33,7 +37,8 @@ void AddCommonOptions(CLI::App& app, Context& context) {
   app.add_flag("--insecure", context.insecure,
                "speak in clear with a coordinator on another machine")
       ->envname("RETORT_INSECURE");
-  app.parse_complete_callback([&context] {
+  app.parse_complete_callback([&context, &configured] {
+    if (!configured.ok()) throw CLI::ConfigError(MessageOf(configured));
     if (IsLoopback(context.coordinator) || context.insecure) return;
     throw CLI::ValidationError("--coordinator",
                                "'" + context.coordinator +
@@ -75,11 +80,12 @@ std::string UnknownCommand(CLI::App* app, const std::vector<std::string>& args) 
 
 }  // namespace
 
-int RunCommandLine(std::vector<std::string> args, Context& context) {
+int RunCommandLine(std::vector<std::string> args, Context& context, const ConfigPlace& config) {
   CLI::App app("Runs sweeps of knowledge distillation, and says what they found.", "retort");
   app.fallthrough();
   app.require_subcommand(1);
-  AddCommonOptions(app, context);
+  absl::Status configured;
+  AddCommonOptions(app, context, configured);
   AddLocalCommand(app, context);
   AddSweepCommands(app, context);
   AddJobCommands(app, context);
@@ -93,7 +99,9 @@ int RunCommandLine(std::vector<std::string> args, Context& context) {
   AddQueryCommand(app, context);
   app.footer(
       "Exit codes: 0 done, 1 jobs failed, 2 usage, 3 not found, 4 unavailable, 5 timed out, "
-      "130 interrupted.");
+      "130 interrupted.\nDefaults of the options above can stand in ~/.config/retort/config.yaml "
+      "(output: json), or in the file that RETORT_CONFIG names.");
+  configured = ApplyConfig(config, app);
   const std::string unknown = UnknownCommand(&app, args);
   std::reverse(args.begin(), args.end());  // as CLI11 takes them
   try {
