@@ -18,6 +18,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/hash.h"
@@ -26,6 +27,7 @@
 #include "common/status.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/runner_process.h"
+#include "worker/agent/slurm.h"
 #include "worker/agent/worker.h"
 
 namespace retort {
@@ -44,12 +46,18 @@ struct Flags {
   std::string runner;
   std::string log_level = "info";
   double drain_timeout_s = 30;
+  double time_limit_s = 0;
+  bool slurm = false;
+  bool remove_folder = false;
   double cache_gib = 20;
   bool insecure = false;
   bool allow_torchscript = false;
 };
 
 void AddFlags(CLI::App& app, Flags& flags) {
+  const CLI::AsNumberWithUnit seconds(
+      std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}},
+      CLI::AsNumberWithUnit::CASE_SENSITIVE);
   app.set_version_flag("--version", std::string("retort-worker ") + RETORT_VERSION);
   app.add_option("--coordinator", flags.coordinator, "HOST:PORT of the coordinator")
       ->envname("RETORT_COORDINATOR")
@@ -88,11 +96,19 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--drain-timeout", flags.drain_timeout_s,
                  "how long running jobs may go on after SIGTERM (30s, 5m)")
       ->envname("RETORT_DRAIN_TIMEOUT")
-      ->transform(CLI::AsNumberWithUnit(
-          std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}},
-          CLI::AsNumberWithUnit::CASE_SENSITIVE))
+      ->transform(seconds)
       ->check(CLI::Range(0.0, 86400.0))
       ->default_str("30s");
+  app.add_option("--time-limit", flags.time_limit_s,
+                 "leave by itself, so that all is reported before this long after the start (4h)")
+      ->envname("RETORT_TIME_LIMIT")
+      ->transform(seconds)
+      ->check(CLI::Range(0.0, 1e9));
+  app.add_flag("--slurm", flags.slurm,
+               "as a job of Slurm: slots, devices, time limit and the end of the name come from "
+               "what Slurm says of the job, unless they are given here");
+  app.add_flag("--remove-folder", flags.remove_folder,
+               "remove the folder after leaving in order: for one that nobody comes back to");
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warn, error")
       ->envname("RETORT_LOG_LEVEL")
       ->capture_default_str();
@@ -160,7 +176,27 @@ absl::Status CheckAddress(const Flags& flags) {
       "be encrypted or authenticated; give --insecure if the network is trusted"));
 }
 
+// What Slurm gives becomes flags, where none were given.
+absl::Status TakeSlurmShare(Flags& flags) {
+  RETORT_ASSIGN_OR_RETURN(const SlurmShare share, ReadSlurmShare([](const char* name) {
+                            const char* value = std::getenv(name);
+                            return std::string(value == nullptr ? "" : value);
+                          }));
+  flags.id = absl::StrCat(flags.id.empty() ? "slurm" : flags.id, "-", share.task);
+  if (share.gpus > 0 && flags.device == "cpu") {
+    flags.device = "cuda:0";
+    for (int i = 1; i < share.gpus; ++i) absl::StrAppend(&flags.device, ",cuda:", i);
+  } else if (flags.slots == 0 && flags.device == "cpu") {
+    flags.slots = std::max(1, share.cpus / flags.threads);
+  }
+  if (share.end && flags.time_limit_s == 0) {
+    flags.time_limit_s = std::max(1.0, absl::ToDoubleSeconds(*share.end - absl::Now()));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<WorkerOptions> Resolve(Flags& flags) {
+  if (flags.slurm) RETORT_RETURN_IF_ERROR(TakeSlurmShare(flags));
   RETORT_RETURN_IF_ERROR(CheckAddress(flags));
   WorkerOptions options;
   options.coordinator = flags.coordinator;
@@ -181,11 +217,24 @@ absl::StatusOr<WorkerOptions> Resolve(Flags& flags) {
   options.allow_torchscript = flags.allow_torchscript;
   options.cache_bytes = static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30));
   options.drain_timeout = absl::Seconds(flags.drain_timeout_s);
+  if (flags.time_limit_s > 0) {
+    RETORT_ASSIGN_OR_RETURN(options.working_time,
+                            WorkingTime(absl::Seconds(flags.time_limit_s), options.leaving()));
+  }
   options.version = RETORT_VERSION;
   return options;
 }
 
-int Run(const WorkerOptions& options) {
+// What a worker keeps in its folder, and the folder if nobody else keeps anything there.
+void RemoveFolder(const std::string& folder) {
+  std::error_code unused;
+  for (const char* name : {"artifacts", "attempts", "cache", "incarnation", "runners", "lock"}) {
+    std::filesystem::remove_all(folder + "/" + name, unused);
+  }
+  std::filesystem::remove(folder, unused);
+}
+
+int Run(const WorkerOptions& options, bool remove_folder) {
   // Blocked before any thread starts, so that the signals come only through the descriptor.
   sigset_t signals;
   sigemptyset(&signals);
@@ -203,6 +252,7 @@ int Run(const WorkerOptions& options) {
   }
   const absl::Status status = (*worker)->Run(signal_fd.get());
   if (!status.ok()) std::cerr << "retort-worker: " << status.message() << "\n";
+  if (status.ok() && remove_folder) RemoveFolder(options.folder);
   // Nothing is taken down: gRPC 1.51 releases a call on a thread of its own after its callback has
   // returned, and aborts if the channel goes at that moment (seen).
   std::quick_exit(status.ok() ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -239,5 +289,5 @@ int main(int argc, char** argv) {
     std::cerr << "retort-worker: " << lock.status().message() << "\n";
     return retort::kUsage;
   }
-  return retort::Run(*options);
+  return retort::Run(*options, flags.remove_folder);
 }

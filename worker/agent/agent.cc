@@ -472,6 +472,14 @@ void Agent::Leave(Now now) {
                absl::FormatDuration(options_.drain_timeout));
 }
 
+void Agent::Hurry(Now now) {
+  Leave(now);
+  if (preempted_ || now.monotonic >= preempt_at_) return;
+  preempt_at_ = now.monotonic;
+  leave_by_ = preempt_at_ + options_.stop_grace + options_.leave_margin;
+  spdlog::info("in a hurry: {} attempts are stopped", live());
+}
+
 void Agent::Preempt(Now now) {
   preempted_ = true;
   for (auto& [key, attempt] : attempts_) {

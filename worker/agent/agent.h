@@ -84,6 +84,8 @@ class Agent {
   // The worker is asked to go: takes no new jobs, lets those that run go on for the drain timeout,
   // then stops them and reports them as PREEMPTED.
   void Leave(Now now);
+  // Leaves as Leave does, but stops what runs now: it is not waited for any longer.
+  void Hurry(Now now);
 
   // ---- Driving.
 

@@ -235,6 +235,10 @@ int BecomeRunner(int argc, char** argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The agent may have died before that call.
   if (std::to_string(getppid()) != argv[2]) return 1;
+  // A batch system sends SIGTERM to every process of a job. The agent then tells its runners to
+  // write a checkpoint and to stop; dying of the signal would lose that. Ignored signals stay so in
+  // the program that this becomes.
+  for (const int ignored : {SIGTERM, SIGINT, SIGHUP}) signal(ignored, SIG_IGN);
   execv(argv[3], argv + 3);
   std::fprintf(stderr, "%s: cannot be started: %s\n", argv[3], std::strerror(errno));
   return 127;

@@ -1,5 +1,6 @@
 #include "worker/agent/worker.h"
 
+#include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -21,6 +22,9 @@ namespace {
 constexpr int kMostMovers = 4;
 // For idle runners to leave by themselves.
 constexpr absl::Duration kRunnerFarewell = absl::Seconds(1);
+
+// Signals that come together are one: Slurm may send one to a job and to each of its steps.
+constexpr absl::Duration kSameSignal = absl::Seconds(1);
 
 // For runners of an earlier start to die.
 constexpr absl::Duration kLeftoverPatience = absl::Seconds(2);
@@ -72,6 +76,7 @@ AgentOptions AgentOptionsOf(const WorkerOptions& options, int64_t incarnation, N
   agent.seed = static_cast<uint64_t>(absl::ToUnixNanos(now.wall));
   agent.drain_timeout = options.drain_timeout;
   agent.stop_grace = options.stop_grace;
+  agent.leave_margin = options.leave_margin;
   const int64_t memory = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
   agent.slots = ShareSlots(options.devices, options.slots,
                            {std::max<int64_t>(0, memory), options.device_memory_bytes});
@@ -97,7 +102,8 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(const WorkerOptions& opti
 
 Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, RunnerLedger ledger,
                DiskSpool spool, std::unique_ptr<ArtifactCache> cache)
-    : clock_(clock),
+    : working_time_(options.working_time),
+      clock_(clock),
       ledger_(std::move(ledger)),
       spool_(std::move(spool)),
       cache_(std::move(cache)),
@@ -165,15 +171,22 @@ Worker::~Worker() {
 
 absl::Status Worker::Run(int signal_fd) {
   loop_.WatchRead(signal_fd, [this, signal_fd] { OnSignal(signal_fd); });
+  absl::Duration leave_at = clock_.Read().monotonic + working_time_;
   while (true) {
     const Now now = clock_.Read();
     pool_->Reap(now.monotonic);
+    if (now.monotonic >= leave_at) {
+      leave_at = absl::InfiniteDuration();
+      spdlog::info("the time limit is near");
+      agent_->Leave(now);
+    }
     agent_->Tick(now);
-    if (agent_->done() || signals_ > 1) break;
-    loop_.Wait(std::min(agent_->NextWake() - clock_.Read().monotonic, pool_->ReapWithin()));
+    if (agent_->done() || at_once_) break;
+    const absl::Duration wake = std::min(agent_->NextWake(), leave_at);
+    loop_.Wait(std::min(wake - clock_.Read().monotonic, pool_->ReapWithin()));
   }
   loop_.Unwatch(signal_fd);
-  if (signals_ > 1) {
+  if (at_once_) {
     spdlog::warn("leaving at once; {} attempts are lost", agent_->live());
     pool_->KillAll();
   } else {
@@ -186,8 +199,15 @@ absl::Status Worker::Run(int signal_fd) {
 void Worker::OnSignal(int signal_fd) {
   signalfd_siginfo info{};
   while (read(signal_fd, &info, sizeof info) == sizeof info) {
-    ++signals_;
-    if (signals_ == 1) agent_->Leave(clock_.Read());
+    const Now now = clock_.Read();
+    if (first_signal_ == absl::InfiniteDuration()) {
+      first_signal_ = now.monotonic;
+      agent_->Leave(now);
+    } else if (info.ssi_signo == SIGINT) {
+      at_once_ = true;
+    } else if (now.monotonic >= first_signal_ + kSameSignal) {
+      agent_->Hurry(now);
+    }
   }
 }
 

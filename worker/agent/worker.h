@@ -36,6 +36,11 @@ struct WorkerOptions {
   SpoolLimits spool;
   absl::Duration drain_timeout = absl::Seconds(30);
   absl::Duration stop_grace = absl::Seconds(10);
+  absl::Duration leave_margin = absl::Seconds(10);         // see AgentOptions
+  absl::Duration working_time = absl::InfiniteDuration();  // leaves by itself after it
+
+  // The longest that leaving takes.
+  absl::Duration leaving() const { return drain_timeout + stop_grace + leave_margin; }
 };
 
 // Threads: the one that calls Run, beside those of gRPC and of ArtifactMover.
@@ -46,8 +51,9 @@ class Worker {
   static absl::StatusOr<std::unique_ptr<Worker>> Create(const WorkerOptions& options, Clock& clock);
   ~Worker();
 
-  // Returns when the worker has left. `signal_fd` (a signalfd): the first signal drains, the second
-  // leaves at once. FAILED_PRECONDITION: another agent with this name has started.
+  // Returns when the worker has left. `signal_fd` (a signalfd): the first signal drains. After it
+  // SIGTERM stops what still runs, with checkpoints, and SIGINT (a second Ctrl-C) leaves at once.
+  // FAILED_PRECONDITION: another agent with this name has started.
   absl::Status Run(int signal_fd);
 
  private:
@@ -55,6 +61,7 @@ class Worker {
          DiskSpool spool, std::unique_ptr<ArtifactCache> cache);
   void OnSignal(int signal_fd);
 
+  const absl::Duration working_time_;
   Clock& clock_;
   EventLoop loop_;
   RunnerLedger ledger_;
@@ -66,7 +73,8 @@ class Worker {
   std::unique_ptr<ArtifactMover> mover_;
   std::unique_ptr<GrpcCoordinatorClient> client_;
   std::unique_ptr<Agent> agent_;
-  int signals_ = 0;
+  absl::Duration first_signal_ = absl::InfiniteDuration();  // when it came
+  bool at_once_ = false;                                    // leave without another word
 };
 
 }  // namespace retort

@@ -248,9 +248,51 @@ TEST_F(WorkerTest, SecondSignalLeavesAtOnce) {
   ASSERT_TRUE(WaitForPoints('a', 4));
   kill(workers_.back(), SIGTERM);
   ASSERT_TRUE(coordinator_.WaitFor(kLimit, [&] { return coordinator_.syncs().back().draining(); }));
-  kill(workers_.back(), SIGTERM);
+  kill(workers_.back(), SIGINT);
   EXPECT_EQ(Wait(), 0);
   EXPECT_TRUE(coordinator_.finished().empty());
+}
+
+TEST_F(WorkerTest, SecondSigtermStopsWhatStillRuns) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9010));
+  StartWorker({"--drain-timeout", "1h"}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  kill(workers_.back(), SIGTERM);
+  ASSERT_TRUE(coordinator_.WaitFor(kLimit, [&] { return coordinator_.syncs().back().draining(); }));
+  // One that comes with the first is the first.
+  kill(workers_.back(), SIGTERM);
+  absl::SleepFor(absl::Milliseconds(1100));
+  EXPECT_TRUE(coordinator_.finished().empty());
+  kill(workers_.back(), SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+  ASSERT_EQ(coordinator_.finished().size(), 1u);
+  EXPECT_EQ(coordinator_.finished()[0].failure().cause(), v1::FAILURE_CAUSE_PREEMPTED);
+}
+
+TEST_F(WorkerTest, TimeLimitIsLeftBeforeAndTheFolderRemoved) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9010));
+  // Leaving may take 20 s beside the drain timeout.
+  StartWorker({"--drain-timeout", "0s", "--time-limit", "22s", "--remove-folder"}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  EXPECT_EQ(Wait(), 0);
+  ASSERT_EQ(coordinator_.finished().size(), 1u);
+  EXPECT_EQ(coordinator_.finished()[0].failure().cause(), v1::FAILURE_CAUSE_PREEMPTED);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/w"));
+}
+
+TEST_F(WorkerTest, SignalToTheWholeJobDoesNotKillItsRunners) {
+  coordinator_.Start();
+  coordinator_.Offer(Job('a', 9010));
+  StartWorker({"--drain-timeout", "200ms"}, "1");
+  ASSERT_TRUE(WaitForPoints('a', 4));
+  const pid_t runner = RunnerPid();
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) kill(runner, signal);
+  kill(workers_.back(), SIGTERM);
+  EXPECT_EQ(Wait(), 0);
+  ASSERT_EQ(coordinator_.finished().size(), 1u);
+  EXPECT_EQ(coordinator_.finished()[0].failure().cause(), v1::FAILURE_CAUSE_PREEMPTED);
 }
 
 TEST_F(WorkerTest, WorkerThatWasKilledLeavesNoRunnerAndStartsCleanAsANewIncarnation) {
@@ -347,6 +389,9 @@ TEST_F(WorkerTest, WrongArgumentsAreUsageErrorsThatSayWhatWouldBeRight) {
       {{"--device", "cuda:0,gpu", "--runner", runner}, "--device: 'gpu'; expected cpu or cuda:N"},
       {{"--device-memory-gib", "-1", "--runner", runner}, "--device-memory-gib"},
       {{"--drain-timeout", "soon", "--runner", runner}, "--drain-timeout"},
+      {{"--time-limit", "30s", "--runner", runner},
+       "--time-limit: 30s leaves no time to work; expected more than 50s"},
+      {{"--slurm", "--runner", runner}, "SLURM_JOB_ID is not set"},
       {{"--log-level", "loud", "--runner", runner}, "--log-level: 'loud'; expected"},
       {{"--colour", "blue"}, "--colour"},
   };
