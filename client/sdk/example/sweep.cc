@@ -1,16 +1,12 @@
 // Submits a sweep file, waits until its jobs have ended, and prints the error of each network.
-#include <cstdio>
 #include <iostream>
 
 #include "client/sdk/client.h"
 #include "client/sdk/sweep_file.h"
 
-namespace {
-
-absl::Status Run(const std::string& address, const std::string& file) {
+static absl::Status Run(const std::string& address, const std::string& file) {
   const auto sweep = retort::ReadSweepFile(file);
   if (!sweep.ok()) return sweep.status();
-
   retort::Client client(address);
   const auto created = client.Submit(sweep->spec, sweep->file_paths);
   if (!created.ok()) return created.status();
@@ -26,14 +22,11 @@ absl::Status Run(const std::string& address, const std::string& file) {
   const auto jobs = client.ListJobs(name, {retort::v1::JOB_STATE_SUCCEEDED}, /*full=*/true);
   if (!jobs.ok()) return jobs.status();
   for (const retort::v1::Job& job : *jobs) {
-    std::printf("%s %s seed %d fold %d: %.2f BPM\n", job.model().c_str(), job.method().c_str(),
-                static_cast<int>(job.seed()), job.fold(),
-                job.result().evaluations(0).overall().mae_bpm());
+    std::cout << job.model() << " " << job.method() << " seed " << job.seed() << " fold "
+              << job.fold() << ": " << job.result().evaluations(0).overall().mae_bpm() << " BPM\n";
   }
   return absl::OkStatus();
 }
-
-}  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 3) return std::cerr << "usage: sweep HOST:PORT SWEEP.yaml\n", 2;
