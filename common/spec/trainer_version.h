@@ -5,7 +5,7 @@
 namespace retort {
 
 // Raised when the trainer starts to give other results for the same spec.
-inline constexpr int kTrainerVersion = 3;
+inline constexpr int kTrainerVersion = 4;
 
 }  // namespace retort
 

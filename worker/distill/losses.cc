@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "common/spec/heart_rate.h"
+#include "worker/distill/row_losses.h"
 
 namespace retort::distill {
 namespace {
@@ -13,8 +14,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// The divergences below have gradients that are simpler than what automatic derivatives make of
-// their formulas: for the nets that fit a watch those took a third of a training step.
+// For any device and type of numbers, as LibTorch's operations; row_losses has what runs most. The
+// divergences have gradients that are simpler than what automatic derivatives make of their
+// formulas.
 
 struct DivergenceFunction : Function<DivergenceFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& student_BK,
@@ -87,6 +89,33 @@ struct DecoupledFunction : Function<DecoupledFunction> {
   }
 };
 
+// By hand since the graph of such a sum, of numbers alone, takes longer than the losses do.
+struct WeighMeansFunction : Function<WeighMeansFunction> {
+  static variable_list forward(AutogradContext* context, torch::TensorList losses_B,
+                               const std::vector<double>& weights) {
+    variable_list out = {Tensor()};
+    for (size_t i = 0; i < weights.size(); ++i) {
+      out.push_back(losses_B[i].mean());
+      out[0] = i == 0 ? out[1] * weights[0] : out[0].add_(out[i + 1], weights[i]);
+    }
+    context->mark_non_differentiable({out.begin() + 1, out.end()});
+    context->saved_data["weights"] = weights;
+    context->saved_data["count"] = losses_B[0].size(0);
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const std::vector<double> weights = context->saved_data["weights"].toDoubleVector();
+    const int64_t count = context->saved_data["count"].toInt();
+    variable_list out;
+    for (const double weight : weights) {
+      out.push_back((gradients[0] * (weight / static_cast<double>(count))).expand({count}));
+    }
+    out.emplace_back();
+    return out;
+  }
+};
+
 }  // namespace
 
 std::vector<std::pair<const char*, Tensor>> Loss::Parts() const {
@@ -102,18 +131,32 @@ std::vector<std::pair<const char*, Tensor>> Loss::Parts() const {
   return parts;
 }
 
+WeighedMeans WeighMeans(const std::vector<Tensor>& losses_B, const std::vector<double>& weights) {
+  variable_list out = WeighMeansFunction::apply(torch::TensorList(losses_B), weights);
+  return {out[0], {out.begin() + 1, out.end()}};
+}
+
 Tensor CrossEntropy(const Tensor& logits_BK, const Tensor& classes_B, const Tensor& targets_BK) {
+  if (AreKernelRows(logits_BK, targets_BK.defined() ? targets_BK : logits_BK)) {
+    return RowCrossEntropy(logits_BK, classes_B, targets_BK);
+  }
   const Tensor log_p_BK = logits_BK.log_softmax(1);
   if (targets_BK.defined()) return -(targets_BK * log_p_BK).sum(1);
   return -log_p_BK.gather(1, classes_B.unsqueeze(1)).squeeze(1);
 }
 
 Tensor Divergence(const Tensor& student_BK, const Tensor& teacher_BK, double temperature) {
+  if (AreKernelRows(student_BK, teacher_BK)) {
+    return RowDivergence(student_BK, teacher_BK, temperature);
+  }
   return DivergenceFunction::apply(student_BK, teacher_BK, temperature);
 }
 
 DecoupledParts Decoupled(const Tensor& student_BK, const Tensor& teacher_BK,
                          const Tensor& classes_B, double temperature) {
+  if (AreKernelRows(student_BK, teacher_BK)) {
+    return RowDecoupled(student_BK, teacher_BK, classes_B, temperature);
+  }
   const variable_list parts =
       DecoupledFunction::apply(student_BK, teacher_BK, classes_B, temperature);
   return {parts[0], parts[1], parts[2]};

@@ -38,6 +38,16 @@ struct Loss {
   std::vector<std::pair<const char*, torch::Tensor>> Parts() const;
 };
 
+// The sum of weight * mean over the batch of some losses per window, in one operation, and the
+// means themselves, which have no gradient. Each of the losses has one number for each of B
+// windows.
+struct WeighedMeans {
+  torch::Tensor total;
+  std::vector<torch::Tensor> means;
+};
+WeighedMeans WeighMeans(const std::vector<torch::Tensor>& losses_B,
+                        const std::vector<double>& weights);
+
 // Cross-entropy per window. targets_BK: a distribution per window; undefined: one-hot at classes_B.
 torch::Tensor CrossEntropy(const torch::Tensor& logits_BK, const torch::Tensor& classes_B,
                            const torch::Tensor& targets_BK);

@@ -6,10 +6,13 @@ namespace retort::distill {
 
 Loss SoftLoss(const v1::MethodSpec& method, const LossInputs& in, int) {
   const double lambda = method.soft().lambda(), t = method.soft().temperature();
+  const auto [total, means] = WeighMeans({CrossEntropy(in.logits_BK, in.classes_B, in.targets_BK),
+                                          Divergence(in.logits_BK, in.teacher_logits_BK, t)},
+                                         {1 - lambda, lambda * t * t});
   Loss loss;
-  loss.ce = CrossEntropy(in.logits_BK, in.classes_B, in.targets_BK).mean();
-  loss.kd = t * t * Divergence(in.logits_BK, in.teacher_logits_BK, t).mean();
-  loss.total = (1 - lambda) * loss.ce + lambda * loss.kd;
+  loss.total = total;
+  loss.ce = means[0];
+  loss.kd = t * t * means[1];
   return loss;
 }
 

@@ -86,39 +86,66 @@ void GoBack(Network& network, const ForwardState& state) {
   network.SeedDropout(state.dropout);
 }
 
-// Means of a loss and its parts, kept as tensors so that a step waits for nothing.
+// Means of a loss and its parts, kept as one tensor so that a step waits for nothing and does
+// little.
 class Means {
  public:
   void Add(const Loss& loss, int64_t items) {
-    for (const auto& [name, value] : loss.Parts()) AddSum(name, value.detach() * items);
-    items_ += items;
+    torch::NoGradGuard no_grad;
+    std::map<std::string, Tensor> parts;
+    for (const auto& [name, value] : loss.Parts()) parts.emplace(name, value);
+    AddSums(parts, items);
   }
   void Add(const Means& others) {
-    for (const auto& [name, sum] : others.sums_) AddSum(name, sum);
+    if (sums_P_.defined()) {
+      sums_P_ += others.sums_P_;
+    } else {
+      names_ = others.names_;
+      sums_P_ = others.sums_P_;
+    }
     items_ += others.items_;
   }
   // The sums so far, and of how many items.
-  NamedTensorList Sums() const { return {sums_.begin(), sums_.end()}; }
+  NamedTensorList Sums() const {
+    NamedTensorList out;
+    for (size_t i = 0; i < names_.size(); ++i) {
+      out.emplace_back(names_[i], sums_P_[static_cast<int64_t>(i)].clone());
+    }
+    return out;
+  }
   int64_t items() const { return items_; }
   void Resume(const NamedTensorList& sums, int64_t items, torch::Device device) {
-    for (const auto& [name, sum] : sums) sums_[name] = sum.to(device);
+    if (sums.empty()) return;
+    AddSums({sums.begin(), sums.end()}, 1);
+    sums_P_ = sums_P_.to(device);
     items_ = items;
   }
   std::vector<std::pair<std::string, double>> Values() const {
+    const Tensor sums_P = sums_P_.to(torch::kCPU, torch::kDouble);
     std::vector<std::pair<std::string, double>> out;
-    for (const auto& [name, sum] : sums_) {
-      out.emplace_back("train." + name, sum.item<double>() / static_cast<double>(items_));
+    for (size_t i = 0; i < names_.size(); ++i) {
+      out.emplace_back("train." + names_[i],
+                       sums_P.data_ptr<double>()[i] / static_cast<double>(items_));
     }
     return out;
   }
 
  private:
-  void AddSum(const std::string& name, const Tensor& more) {
-    const auto [sum, fresh] = sums_.try_emplace(name, more);
-    if (!fresh) sum->second += more;
+  void AddSums(const std::map<std::string, Tensor>& parts, int64_t items) {
+    std::vector<Tensor> values;
+    for (const auto& [name, value] : parts) values.push_back(value);
+    const Tensor more_P = torch::stack(values).mul_(items);
+    items_ += items;
+    if (sums_P_.defined()) {
+      sums_P_ += more_P;
+      return;
+    }
+    for (const auto& [name, value] : parts) names_.push_back(name);
+    sums_P_ = more_P;
   }
 
-  std::map<std::string, Tensor> sums_;
+  std::vector<std::string> names_;  // of the parts, in order
+  Tensor sums_P_;                   // undefined while there is nothing
   int64_t items_ = 0;
 };
 

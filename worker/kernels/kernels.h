@@ -1,10 +1,11 @@
-// Arithmetic of the 1-D networks on a CPU, on raw arrays.
+// Arithmetic of the 1-D networks and of their losses on a CPU, on raw arrays.
 //
-// All arrays are [channels, samples, batch]: the batch is innermost. A network with 4 channels has
+// Activations are [channels, samples, batch]: the batch is innermost. A network with 4 channels has
 // no 16 channels to fill a vector with, but every network has a batch of windows, to each of which
 // the same is done; a time step of a channel is one contiguous row, so that a shift in time is
-// another row and no copy is made for padding, kernels or strides. No torch here;
-// worker/distill/layers makes differentiable operations of these.
+// another row and no copy is made for padding, kernels or strides. Logits are [rows, classes]: a
+// loss is of one row, whose classes fill vectors. No torch here; worker/distill/batch_inner_layers
+// and worker/distill/row_losses make differentiable operations of these.
 //
 // Functions work on a range of their outermost loop, so that the caller can share it out between
 // threads; what they write depends on the range only in that it is written. No allocation, no
@@ -81,6 +82,47 @@ struct ChannelNorm {
   float shift = 0;  // y = max(0, (x - mean) * scale + shift)
 };
 
+// Cross-entropy of rows of logits. Here and in Divergence a row's exponents are of distances from
+// its greatest logit: finite for finite logits; a logit that is none makes its row's numbers none.
+struct CrossEntropy {
+  const float* logits = nullptr;  // [rows, classes]
+  int64_t classes = 0;
+  const int64_t* at = nullptr;     // [rows], the class of a row; or
+  const float* targets = nullptr;  // [rows, classes], unless null
+  float* p = nullptr;              // out, [rows, classes]: softmax(logits)
+  float* loss = nullptr;           // out, [rows]: -sum of targets * log p
+  float* mass = nullptr;           // out, [rows]: sum of the targets
+};
+
+// KL(p_t || p_s) of rows of logits, p = softmax(logits * per_temperature).
+struct Divergence {
+  const float* student = nullptr;  // [rows, classes]
+  const float* teacher = nullptr;  // [rows, classes]
+  int64_t classes = 0;
+  float per_temperature = 1;
+  // [rows], a class of each row that its distributions leave out, with p = 0 there; null: none.
+  const int64_t* without = nullptr;
+  float* p_s = nullptr;  // out, [rows, classes]
+  float* p_t = nullptr;
+  float* kl = nullptr;  // out, [rows]
+  // Out, [rows], unless `without` is null: the logit left out, times per_temperature, less the
+  // logsumexp of the others.
+  float* u_s = nullptr;
+  float* u_t = nullptr;
+};
+
+// Gradients of the two: dz = x * by_x + y * by_y, and by_at more at the class `at`.
+struct RowGradient {
+  const float* x = nullptr;     // [rows, classes]
+  const float* y = nullptr;     // [rows, classes]; null for zero
+  const float* by_x = nullptr;  // [rows]
+  const float* by_y = nullptr;  // [rows], unless y is null
+  const int64_t* at = nullptr;  // [rows]; null: no such class
+  const float* by_at = nullptr;
+  float* dz = nullptr;
+  int64_t classes = 0;
+};
+
 // One set of kernels for each instruction set.
 struct Kernels {
   const char* name;
@@ -108,6 +150,10 @@ struct Kernels {
   // Its gradient: dx[c] += dy[c + offset] where x[c] has the first greatest.
   void (*add_pooled_gradient)(const Geometry& g, const float* x, const float* zeros,
                               const float* dy, float* dx, int64_t begin, int64_t end);
+  // Rows [begin, end).
+  void (*cross_entropy)(const CrossEntropy& c, int64_t begin, int64_t end);
+  void (*divergence)(const Divergence& d, int64_t begin, int64_t end);
+  void (*row_gradient)(const RowGradient& g, int64_t begin, int64_t end);
 };
 
 // The fastest set that this processor has.

@@ -27,6 +27,7 @@ struct Options {
   int threads = 1;
   int rounds = 5;
   double share = 1;  // of the usual number of steps: less, to try the program out
+  std::string only;  // rows whose name has this in it
 };
 
 double Median(std::vector<double> sample) {
@@ -119,12 +120,14 @@ void MeasureSteps(const Options& options) {
     const Material material(count * kBatch);
     const auto spec = SpecOf(ResNet(base, blocks), Scratch(), 1);
     const std::string name = std::to_string(base) + "/" + std::to_string(blocks);
+    const std::string row = "step resnet1d-" + name;
+    if (row.find(options.only) == std::string::npos) continue;
     std::vector<double> ours, theirs;
     for (int round = 0; round < options.rounds; ++round) {
       ours.push_back(SecondsOfAStep(spec, material));
       theirs.push_back(SecondsInPyTorch(name, count, options.threads));
     }
-    Print("step resnet1d-" + name, ours, theirs, "PyTorch script / ours");
+    Print(row, ours, theirs, "PyTorch script / ours");
   }
 }
 
@@ -135,21 +138,23 @@ void MeasureEpochs(const Options& options) {
     const auto scratch = SpecOf(ResNet(base, blocks), Scratch(), 1);
     for (const auto& method : {Hard(), Soft(2), Dkd(2), Feature(v1::FEATURE_NORM_CHANNEL_STD)}) {
       const auto spec = SpecOf(ResNet(base, blocks), method, 1);
+      const std::string row = "epoch resnet1d-" + std::to_string(base) + "/" +
+                              std::to_string(blocks) + " " + MethodLabel(method);
+      if (row.find(options.only) == std::string::npos) continue;
       std::vector<double> alone, distilled;
       for (int round = 0; round < options.rounds; ++round) {
         alone.push_back(SecondsOfAStep(scratch, material));
         distilled.push_back(SecondsOfAStep(spec, material));
       }
-      Print("epoch resnet1d-" + std::to_string(base) + "/" + std::to_string(blocks) + " " +
-                MethodLabel(method),
-            alone, distilled, "distillation / scratch");
+      Print(row, alone, distilled, "distillation / scratch");
     }
   }
 }
 
 int Usage() {
   std::fprintf(stderr,
-               "usage: retort_training_bench step|epoch [--threads N] [--rounds N] [--share S]\n");
+               "usage: retort_training_bench step|epoch [--threads N] [--rounds N] [--share S] "
+               "[--only PART_OF_A_ROWS_NAME]\n");
   return 2;
 }
 
@@ -165,6 +170,8 @@ int Main(int argc, char** argv) {
       options.rounds = std::atoi(argv[i + 1]);
     } else if (flag == "--share") {
       options.share = std::atof(argv[i + 1]);
+    } else if (flag == "--only") {
+      options.only = argv[i + 1];
     } else {
       return Usage();
     }
