@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "client/cli/commands.h"
+#include "client/cli/launch_commands.h"
 #include "client/cli/rows.h"
 #include "client/cli/table.h"
 
@@ -51,6 +52,7 @@ void AddWorkerCommands(CLI::App& app, Context& context) {
             &Client::DrainWorker);
   AddChange(*group, context, "release", "let a drained or quarantined worker take jobs again",
             &Client::ReleaseWorker);
+  AddWorkerLaunch(*group, context);
 }
 
 }  // namespace retort
