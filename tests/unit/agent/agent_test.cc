@@ -136,6 +136,24 @@ TEST_F(AgentTest, WeightsThatNobodyHasAnyMoreFailWithArtifact) {
   EXPECT_EQ(last().finished(0).failure().cause(), v1::FAILURE_CAUSE_ARTIFACT);
 }
 
+TEST_F(AgentTest, UploadForWhichThereIsNoRoomIsTriedAgainUntilThereIs) {
+  RunOne();
+  Finished();
+  for (size_t tries = 1; tries <= 5; ++tries) {
+    ASSERT_THAT(artifacts_.publishes, SizeIs(tries));
+    agent_->OnPublished({kJob, 1}, absl::ResourceExhaustedError("too many bytes are on their way"),
+                        now());
+    Tick();
+    EXPECT_THAT(artifacts_.publishes, SizeIs(tries)) << "not at once";
+    EXPECT_THAT(last().finished(), IsEmpty());
+    EXPECT_THAT(last().live(), SizeIs(1)) << "the lease is kept";
+    Pass(absl::Seconds(60));
+  }
+  Published();
+  ASSERT_THAT(last().finished(), SizeIs(1));
+  EXPECT_TRUE(last().finished(0).has_result());
+}
+
 TEST_F(AgentTest, UploadIsTriedAgainAndTheAttemptStaysLiveMeanwhile) {
   RunOne();
   Finished();

@@ -38,6 +38,7 @@ class FakeRemote : public ArtifactRemote {
   std::atomic<int> damaged = 0;       // that many downloads give other bytes
   std::atomic<int> break_after = -1;  // the next download ends with an error after that many bytes
   std::atomic<int> uploads = 0;
+  std::atomic<int> refused = 0;  // that many uploads find no room
 
   absl::Status Download(const v1::ArtifactRef& artifact, const std::string& path) override {
     ++downloads;
@@ -57,6 +58,10 @@ class FakeRemote : public ArtifactRemote {
   }
   absl::Status Upload(const v1::ArtifactRef& artifact, const std::string& path) override {
     ++uploads;
+    if (refused > 0) {
+      --refused;
+      return absl::ResourceExhaustedError("uploads of others take all the room there is");
+    }
     held[artifact.sha256()] = Read(path);
     return absl::OkStatus();
   }
@@ -235,6 +240,22 @@ TEST_F(ArtifactsTest, PublishedWeightsAreUploadedAndAtHand) {
   EXPECT_EQ(published_[1].status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(remote_.held.at(HashOf("weights").hex()), "weights");
   EXPECT_TRUE(cache_->Keep(HashOf("weights")).ok());
+}
+
+TEST_F(ArtifactsTest, WeightsForWhichThereWasNoRoomAreThereForTheNextTry) {
+  StartMover();
+  Write(folder_ + "/weights", "weights");
+  remote_.refused = 2;
+  for (size_t count = 1; count <= 3; ++count) {
+    mover_->Publish(kKey, folder_ + "/weights");
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(10),
+                                  [&] { return published_.size() == count; }));
+  }
+  EXPECT_EQ(published_[0].status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(published_[1].status().code(), absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(published_[2].ok()) << published_[2].status();
+  EXPECT_EQ(remote_.held.at(HashOf("weights").hex()), "weights");
 }
 
 TEST_F(ArtifactsTest, WeightsAtHandArePublishedAgain) {
