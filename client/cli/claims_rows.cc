@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/table.h"
+#include "client/scaling/smallest_student.h"
 #include "common/spec/labels.h"
 #include "common/status.h"
 
@@ -196,6 +197,72 @@ void EmitClaims(Context& context, const std::vector<scaling::Claim>& claims) {
          "(C5: lies above it). Each end stands at its step of Holm's procedure over the parts of\n"
          "a claim. An answer that differs between the decodings is not resolved.\n";
   context.terminal.out.flush();
+}
+
+Json SmallestStudentJson(const SweepResults& results, double mae_bpm, double confidence) {
+  Json json = {{"mae_bpm", Number(mae_bpm)}, {"confidence", Number(confidence)},
+               {"smallest", nullptr},        {"candidates", Json::array()},
+               {"warnings", Json::array()},  {"problem", nullptr}};
+  const auto networks = NetworksOf(results);
+  const auto found = networks.ok() ? scaling::FindSmallestStudent(*networks, mae_bpm, confidence)
+                                   : absl::StatusOr<scaling::SmallestStudent>(networks.status());
+  if (!found.ok()) {
+    json["problem"] = MessageOf(found.status());
+    return json;
+  }
+  for (const scaling::StudentCandidate& candidate : found->candidates) {
+    json["candidates"].push_back({{"model", candidate.model},
+                                  {"method", candidate.arm},
+                                  {"teacher", TextOrNull(candidate.teacher)},
+                                  {"params", Number(candidate.params)},
+                                  {"params_body", Number(candidate.params_body)},
+                                  {"val_mae_bpm", Number(candidate.validation_mae_bpm)},
+                                  {"mae_bpm", Number(candidate.mae_bpm)},
+                                  {"upper_bpm", OrNull(candidate.upper_bpm)},
+                                  {"keeps", candidate.keeps},
+                                  {"problem", TextOrNull(candidate.problem)}});
+  }
+  if (found->smallest) json["smallest"] = json["candidates"][*found->smallest];
+  json["warnings"] = found->warnings;
+  return json;
+}
+
+std::string SmallestStudentText(const Json& answer, const Terminal& terminal) {
+  const std::string asked =
+      absl::StrCat("at most ", answer.at("mae_bpm").get<double>(), " BPM, sure to ",
+                   100 * answer.at("confidence").get<double>(), " %");
+  if (answer.at("problem").is_string()) {
+    return absl::StrCat("\nThe smallest student over all methods with ", asked,
+                        ": not known: ", answer["problem"].get<std::string>(), "\n");
+  }
+  std::string text = absl::StrCat("\nThe smallest student over all methods with ", asked, ": ");
+  if (const Json& best = answer.at("smallest"); best.is_null()) {
+    absl::StrAppend(&text, "none\n");
+  } else {
+    absl::StrAppend(&text, best.at("model").get<std::string>(), " by ",
+                    best.at("method").get<std::string>(), ", ",
+                    absl::StrFormat("%.0f", best.at("params").get<double>()), " parameters\n");
+  }
+  absl::StrAppend(
+      &text,
+      "Method and teacher of each student are chosen on validation, and students are tested in the "
+      "order of validation until one is not sure:\n");
+  const std::vector<Json> rows(answer.at("candidates").begin(), answer.at("candidates").end());
+  absl::StrAppend(&text, TableText(rows,
+                                   {{"model", "student", 0, {}, Room::kNeeded},
+                                    {"method", "method", 0, {}},
+                                    {"teacher", "teacher", 0, {}, Room::kSpare},
+                                    {"params", "params", 0, {}},
+                                    {"val_mae_bpm", "validation", 2, {}},
+                                    {"mae_bpm", "test MAE", 2, {}},
+                                    {"upper_bpm", "sure to be below", 2, {}},
+                                    {"keeps", "keeps it", 0,
+                                     [](const Json& row) {
+                                       return std::string(row.at("keeps").get<bool>() ? "yes" : "");
+                                     }},
+                                    {"problem", "more", 0, {}, Room::kSpare}},
+                                   terminal));
+  return text;
 }
 
 }  // namespace retort

@@ -26,6 +26,11 @@ std::vector<Json> ClaimPartRows(const std::vector<scaling::Claim>& claims);
 // Writes them in the context's format.
 void EmitClaims(Context& context, const std::vector<scaling::Claim>& claims);
 
+// What `fit --smallest` says over all methods (client/scaling/smallest_student.h), and the same for
+// people. A sweep that cannot answer has a `problem` and nulls.
+Json SmallestStudentJson(const SweepResults& results, double mae_bpm, double confidence);
+std::string SmallestStudentText(const Json& answer, const Terminal& terminal);
+
 }  // namespace retort
 
 #endif  // RETORT_CLIENT_CLI_CLAIMS_ROWS_H_

@@ -216,12 +216,20 @@ absl::Status FitSweeps(Context& context, const FitFlags& flags) {
                      " has no method with results at three sizes of one family; a law with "
                      "a floor, a factor and an exponent needs at least three"));
   }
+  Json smallest_student;
+  if (request.smallest) {
+    smallest_student = SmallestStudentJson(results, *request.smallest, flags.confidence);
+  }
+  for (Json& row : rows) row["smallest_student"] = smallest_student;
   const std::vector<Column> labels = FitLabels();
   if (context.format != Format::kTable) {
     EmitRows(context, rows, LawColumns(labels, rows));
     return absl::OkStatus();
   }
   PrintFits(context, rows, labels, "MAE in BPM, mean over subjects");
+  if (request.smallest) {
+    context.terminal.out << SmallestStudentText(smallest_student, context.terminal);
+  }
   PrintMethods(context, results);
   context.terminal.out.flush();
   return absl::OkStatus();
@@ -296,8 +304,10 @@ absl::Status FitCsv(Context& context, const FitFlags& flags) {
 
 void AddQuestions(CLI::App& command, FitFlags& flags) {
   command.add_option("--predict", flags.predict, "sizes at which to say the loss; N,M for two");
-  command.add_option("--smallest", flags.smallest,
-                     "the smallest size that keeps a loss, such as 'mae_bpm<=5'");
+  command.add_option(
+      "--smallest", flags.smallest,
+      "the smallest size that keeps a loss, such as 'mae_bpm<=5'; of sweeps also the "
+      "smallest student over all methods");
   command.add_option("--confidence", flags.confidence, "of every interval and of --smallest")
       ->capture_default_str();
   command.add_flag("--compare-methods", flags.compare_methods,

@@ -1,6 +1,10 @@
 // `retort report`: gathers what client/report writes.
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <memory>
@@ -211,6 +215,25 @@ absl::StatusOr<report::Input> Gather(Client& client, const std::string& sweep) {
   return input;
 }
 
+// Whether a file can be written there: said before the work, which can take minutes. A file that is
+// there stays as it is.
+absl::Status CheckOutput(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--out: ", path, " is a folder; name a file in it"));
+  }
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  const std::string folder = parent.empty() ? "." : parent;
+  if (!std::filesystem::is_directory(folder, error)) {
+    return absl::NotFoundError(absl::StrCat("--out: ", path, ": there is no folder ", folder));
+  }
+  if (access(folder.c_str(), W_OK) != 0) {
+    return ErrnoStatus(errno, folder, "cannot be written to");
+  }
+  return absl::OkStatus();
+}
+
 void Report(Context& context, const ReportFlags& flags) {
   CatchInterrupts();
   const std::string out = flags.out.empty() ? flags.sweep + ".html" : flags.out;
@@ -219,6 +242,7 @@ void Report(Context& context, const ReportFlags& flags) {
     return context.Fail(
         absl::InvalidArgumentError(absl::StrCat("--out: '", out, "'; must end with .html or .md")));
   }
+  if (const auto status = CheckOutput(out); !status.ok()) return context.Fail(status);
   Client client = context.NewClient();
   const auto input = Gather(client, flags.sweep);
   if (!input.ok()) return context.Fail(input.status());

@@ -306,6 +306,7 @@ TEST_F(CommandLineTest, FitAnswersTheClaims) {
   EXPECT_EQ(asked.code, kDone) << asked.err;
   EXPECT_THAT(asked.out, HasSubstr("What the laws say of other sizes"));
   EXPECT_THAT(asked.out, HasSubstr("sure from"));
+  EXPECT_THAT(asked.out, HasSubstr("The smallest student over all methods with at most 9 BPM"));
   EXPECT_THAT(asked.out, testing::Not(testing::ContainsRegex("by +by")));
   const Ran distill = Run({"fit", "a", "--form", "distill", "-o", "json"});
   ASSERT_EQ(distill.code, 0) << distill.err;

@@ -1,10 +1,15 @@
 // Commands on the results of a sweep: tables of choice, two jobs beside each other, the export.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <sstream>
 
 #include "client/cli/commands.h"
@@ -166,6 +171,46 @@ TEST_F(StudyCommandsTest, AnExportThatFailsLeavesNothing) {
   EXPECT_EQ(Run({"sweep", "export", "study", folder_ + "/out"}).code, 0) << "an empty one will do";
   std::ofstream(folder_ + "/file") << "x";
   EXPECT_EQ(Run({"sweep", "export", "study", folder_ + "/file"}).code, kUsage);
+}
+
+// Sends the signal while the points of some job are read; returns how the process ended.
+int ExportInterruptedBy(int signal, FakeCoordinator& fake, const std::string& target) {
+  std::promise<pid_t> started;
+  fake.on_read_metrics = [&, child = started.get_future().share(), reads = 0]() mutable {
+    if (++reads == 3) kill(child.get(), signal);
+  };
+  std::vector<std::string> args = {"cli_test", "__retort", fake.address(), "sweep",
+                                   "export",   "study",    target};
+  std::vector<char*> argv;
+  for (std::string& arg : args) argv.push_back(arg.data());
+  argv.push_back(nullptr);
+  pid_t child = 0;
+  EXPECT_EQ(posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, argv.data(), environ), 0);
+  started.set_value(child);
+  int status = 0;
+  waitpid(child, &status, 0);
+  fake.on_read_metrics = nullptr;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(StudyCommandsTest, AnInterruptedExportLeavesNothing) {
+  fake_.points["train.loss"] = {3, 2, 1.5};
+  for (const int signal : {SIGINT, SIGTERM}) {
+    EXPECT_EQ(ExportInterruptedBy(signal, fake_, folder_ + "/out"), kInterrupted);
+    EXPECT_TRUE(std::filesystem::is_empty(folder_)) << "neither the folder nor a part of it";
+  }
+}
+
+TEST_F(StudyCommandsTest, AReportsPathIsLookedAtBeforeTheWork) {
+  std::filesystem::create_directory(folder_ + "/folder.html");
+  for (const auto& [path, words] : {std::pair("/none/r.html", "there is no folder"),
+                                    {"/folder.html", "is a folder"},
+                                    {"/r.pdf", "must end with .html or .md"}}) {
+    // A sweep that is not there would be said first, if it were asked for first.
+    const Ran ran = Run({"report", "nosuch", "--out", folder_ + path});
+    EXPECT_NE(ran.code, 0);
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("--out"), HasSubstr(words)));
+  }
 }
 
 }  // namespace

@@ -198,6 +198,7 @@ Status FakeCoordinator::RetryJobs(Context*, const v1::ChangeJobsRequest* request
 Status FakeCoordinator::ReadMetrics(Context*, const v1::ReadMetricsRequest*,
                                     v1::ReadMetricsResponse* response) {
   const std::lock_guard lock(mutex);
+  if (on_read_metrics) on_read_metrics();
   if (no_metrics) return Status(StatusCode::DATA_LOSS, "the points are damaged");
   for (const auto& [series, values] : points) {
     for (size_t step = 0; step < values.size(); ++step) {

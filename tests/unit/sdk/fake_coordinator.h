@@ -5,6 +5,7 @@
 
 #include <grpcpp/server.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -43,6 +44,7 @@ class FakeCoordinator : public v1::SweepService::Service,
   v1::Explanation explanation;                        // of every job
   std::map<std::string, std::vector<double>> points;  // of every job, by series
   bool no_metrics = false;                            // ReadMetrics fails
+  std::function<void()> on_read_metrics;              // called by ReadMetrics, unless empty
   v1::CheckReport check_report;
   std::vector<v1::BackupRequest> backups;
   int list_job_calls = 0;
