@@ -43,6 +43,7 @@ class SshTest : public testing::Test {
     setenv("HOSTS", hosts_.c_str(), 1);
     setenv("PATH", absl::StrCat(cluster_.folder(), ":", getenv("PATH")).c_str(), 1);
     Program("ssh", kSsh);
+    cluster_.FixAddress();
   }
   ~SshTest() override { Launch({"--stop"}); }
 
@@ -75,12 +76,15 @@ TEST_F(SshTest, WorkersOfAListRunJobsUntilTheyAreStopped) {
   cluster_.StartServer();
   cluster_.Write("hosts.txt", "alpha slots=2\ndown\nbeta\n");
   const std::string bin = std::string(RETORT_BINARY_DIR) + "/bin/";
-  const std::vector<std::string> line = {"--program",
-                                         bin + "retort-worker",
-                                         "--worker-option=--runner",
-                                         "--worker-option=" + bin + "retort-fake-runner",
-                                         "-o",
-                                         "json"};
+  std::vector<std::string> line = {"--program",
+                                   bin + "retort-worker",
+                                   "--worker-option=--runner",
+                                   "--worker-option=" + bin + "retort-fake-runner",
+                                   "-o",
+                                   "json"};
+  // A host has no access files of its own.
+  const std::string access = cluster_.server_folder() + "/access/worker.access";
+  if (std::filesystem::exists(access)) line.insert(line.end(), {"--worker-access", access});
   const Outcome started = Launch(line);
   EXPECT_EQ(started.exit_code, 4) << "one failed";
   const nlohmann::json rows = Rows(started);
