@@ -14,6 +14,7 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
   python3-grpcio python3-protobuf python3-pandas python3-venv python3-pip python3-setuptools python3-wheel  # client/python
   slurm-wlm munge  # tests/launch starts a Slurm of its own
+  python3-yaml  # and reads what deploy/ says to Kubernetes and Docker
   python3-numpy python3-scipy python3-torch  # tests hold weights, their import and converted recordings against these
 )
 case "${1:-}" in
