@@ -31,7 +31,7 @@ def podman(*words, check=True):
 
 def make_image(folder):
     if podman("image", "exists", "debian:bookworm-slim", check=False).returncode != 0:
-        subprocess.run(["debootstrap", "--variant=minbase", "bookworm", f"{folder}/root", "http://deb.debian.org/debian"], check=True)
+        subprocess.run(["debootstrap", "--variant=minbase", "bookworm", f"{folder}/root"], check=True)
         subprocess.run(f"tar -C {folder}/root -c . | podman import - debian:bookworm-slim", shell=True, check=True)
     stages = (SOURCES / "deploy/Dockerfile").read_text().split("FROM debian:bookworm-slim", 1)[1]
     (folder / "Dockerfile").write_text(
