@@ -9,9 +9,11 @@ packages=(
   libtorch-dev
   libopenblas0-pthread  # LibTorch calls whatever BLAS is installed; the reference BLAS is several times slower
   libsqlite3-dev libabsl-dev libspdlog-dev libssl-dev
-  libcli11-dev libyaml-cpp-dev libceres-dev libmatio-dev zlib1g-dev nlohmann-json3-dev
+  libcli11-dev prometheus-cpp-dev libyaml-cpp-dev libceres-dev libmatio-dev zlib1g-dev nlohmann-json3-dev
   libjs-chart.js  # plots of reports; compiled into retort
   libgtest-dev libgmock-dev libbenchmark-dev
+  clang libclang-rt-dev  # libFuzzer
+  iproute2               # tests/netns
   python3-grpcio python3-protobuf python3-pandas python3-venv python3-pip python3-setuptools python3-wheel  # client/python
   slurm-wlm munge  # tests/launch starts a Slurm of its own
   python3-yaml  # and reads what deploy/ says to Kubernetes and Docker

@@ -106,6 +106,9 @@ void Coordinator::Enqueue(Item item, AnswerDone done) {
       },
       item.input);
   absl::Status refusal;
+  if (std::holds_alternative<core::Sync>(item.input)) {
+    syncs_.fetch_add(1, std::memory_order_relaxed);
+  }
   {
     std::lock_guard lock(mutex_);
     auto& lane = inbox_[LaneOf(item)];
@@ -203,6 +206,11 @@ void Coordinator::RunStrand() {
       PublishProgress(now);
     }
   }
+}
+
+std::array<size_t, 3> Coordinator::waiting() const {
+  std::lock_guard lock(mutex_);
+  return {inbox_[kSyncs].size(), inbox_[kStreams].size(), inbox_[kRequests].size()};
 }
 
 bool Coordinator::InboxEmpty() const {

@@ -72,6 +72,10 @@ class Coordinator {
 
   // What changes too often to be written down, at most kProgressAge old.
   std::shared_ptr<const Progress> progress() const;
+  // Inputs that wait for the strand, of each lane: syncs, streams, requests. Threads: any.
+  std::array<size_t, 3> waiting() const;
+  // Syncs that came in. Threads: any.
+  uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
   // Grows with each commit.
   uint64_t commits() const { return commits_.load(std::memory_order_acquire); }
 
@@ -100,6 +104,7 @@ class Coordinator {
   const Clock& clock_;
   const CoordinatorOptions options_;
   std::atomic<uint64_t> commits_{0};
+  std::atomic<uint64_t> syncs_{0};
   std::atomic<core::Token> last_token_{0};
 
   // The strand's thread's own.

@@ -19,6 +19,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/access/access.h"
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/hash.h"
@@ -36,7 +37,8 @@ namespace {
 constexpr int kUsage = 2;
 
 struct Flags {
-  std::string coordinator = "127.0.0.1:7641";
+  std::string access;
+  std::string coordinator;
   std::string id;
   std::string folder = "retort-worker";
   int slots = 0;
@@ -59,9 +61,14 @@ void AddFlags(CLI::App& app, Flags& flags) {
       std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}},
       CLI::AsNumberWithUnit::CASE_SENSITIVE);
   app.set_version_flag("--version", std::string("retort-worker ") + RETORT_VERSION);
-  app.add_option("--coordinator", flags.coordinator, "HOST:PORT of the coordinator")
-      ->envname("RETORT_COORDINATOR")
-      ->capture_default_str();
+  app.add_option("--access", flags.access,
+                 "access file of the coordinator, worker.access; that of a coordinator of the same "
+                 "user on this machine is found without")
+      ->envname("RETORT_ACCESS");
+  app.add_option("--coordinator", flags.coordinator,
+                 "HOST:PORT of the coordinator instead of the addresses in the access file; "
+                 "127.0.0.1:7641 if neither is given")
+      ->envname("RETORT_COORDINATOR");
   app.add_option("--id", flags.id,
                  "name of this worker, [a-z0-9.-]; made of the host and the folder when left out")
       ->envname("RETORT_WORKER_ID");
@@ -160,22 +167,6 @@ absl::StatusOr<UniqueFd> LockFolder(const std::string& folder) {
       "--folder: ", folder, " is used by another retort-worker; each needs a folder of its own"));
 }
 
-absl::Status CheckAddress(const Flags& flags) {
-  const size_t colon = flags.coordinator.rfind(':');
-  const bool unix_socket = flags.coordinator.starts_with("unix:");
-  int port = 0;
-  if (!unix_socket &&
-      (colon == std::string::npos || colon == 0 ||
-       !absl::SimpleAtoi(flags.coordinator.substr(colon + 1), &port) || port < 1 || port > 65535)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--coordinator: '", flags.coordinator, "'; expected HOST:PORT, such as 127.0.0.1:7641"));
-  }
-  if (IsLoopback(flags.coordinator) || flags.insecure) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--coordinator: ", flags.coordinator, " is on another machine, and nothing would ",
-      "be encrypted or authenticated; give --insecure if the network is trusted"));
-}
-
 // What Slurm gives becomes flags, where none were given.
 absl::Status TakeSlurmShare(Flags& flags) {
   RETORT_ASSIGN_OR_RETURN(const SlurmShare share, ReadSlurmShare([](const char* name) {
@@ -197,9 +188,9 @@ absl::Status TakeSlurmShare(Flags& flags) {
 
 absl::StatusOr<WorkerOptions> Resolve(Flags& flags) {
   if (flags.slurm) RETORT_RETURN_IF_ERROR(TakeSlurmShare(flags));
-  RETORT_RETURN_IF_ERROR(CheckAddress(flags));
   WorkerOptions options;
-  options.coordinator = flags.coordinator;
+  RETORT_ASSIGN_OR_RETURN(
+      options.access, ChooseAccess({flags.access, flags.coordinator, flags.insecure}, {"worker"}));
   RETORT_ASSIGN_OR_RETURN(options.runner, FindRunner(flags.runner));
   RETORT_RETURN_IF_ERROR(Annotate(MakeFolders(flags.folder), "--folder"));
   options.folder = std::filesystem::canonical(flags.folder).string();

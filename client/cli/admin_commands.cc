@@ -184,7 +184,8 @@ void AddCheck(CLI::App& group, Context& context) {
 }  // namespace
 
 void AddAdminCommands(CLI::App& app, Context& context) {
-  CLI::App* group = app.add_subcommand("admin", "check, back up, restore and clean a coordinator");
+  CLI::App* group = app.add_subcommand(
+      "admin", "check, back up, restore and clean a coordinator; who may use it");
   group->require_subcommand(1);
   AddCheck(*group, context);
 
@@ -207,6 +208,7 @@ void AddAdminCommands(CLI::App& app, Context& context) {
   const auto dry_run = std::make_shared<bool>(false);
   gc->add_flag("--dry-run", *dry_run, "only tell what would be taken");
   gc->callback([&context, dry_run] { CollectGarbage(context, *dry_run); });
+  AddTokenCommands(*group, context);
 }
 
 }  // namespace retort

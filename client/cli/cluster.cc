@@ -50,6 +50,9 @@ absl::StatusOr<Cluster> Cluster::Start(const ClusterOptions& options,
       cluster.address_ = std::string(absl::StripAsciiWhitespace(*text));
     }
   }
+  RETORT_ASSIGN_OR_RETURN(
+      cluster.access_,
+      ChooseAccess({options.folder + "/coordinator/access/admin.access", "", false}, {}));
   // Started again, it takes the address that the workers know.
   cluster.server_.args[4] = cluster.address_;
   return cluster;
@@ -62,8 +65,8 @@ absl::Status Cluster::StartWorkers() {
     worker.what = absl::StrCat("worker ", i);
     worker.log = absl::StrCat(options_.folder, "/worker-", i, ".log");
     worker.args = {program,
-                   "--coordinator",
-                   address_,
+                   "--access",
+                   options_.folder + "/coordinator/access/worker.access",
                    "--id",
                    absl::StrCat("local-", i),
                    "--folder",

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/cli/process.h"
+#include "common/access/access.h"
 
 namespace retort {
 
@@ -36,6 +37,8 @@ class Cluster {
   ~Cluster() { Stop(); }
 
   const std::string& address() const { return address_; }
+  // How its clients reach it.
+  const AccessSource& access() const { return access_; }
   absl::Status StartWorkers();
   // Starts again what has died, with `say` told of it. UNAVAILABLE once a program has died five
   // times within a minute.
@@ -58,6 +61,7 @@ class Cluster {
 
   ClusterOptions options_;
   std::string address_;
+  AccessSource access_;
   Member server_;
   std::vector<Member> workers_;
 };

@@ -22,6 +22,8 @@ void AddReportCommand(CLI::App& app, Context& context);
 void AddAdminCommands(CLI::App& app, Context& context);
 void AddDataCommands(CLI::App& app, Context& context);
 void AddModelCommands(CLI::App& app, Context& context);
+// `token`, of the group `admin`.
+void AddTokenCommands(CLI::App& admin, Context& context);
 // `export`, of the group `sweep`.
 void AddSweepExport(CLI::App& group, Context& context);
 // `compare`, of the group `job`.

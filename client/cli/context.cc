@@ -61,8 +61,12 @@ void Context::Fail(const absl::Status& status) {
   if (status.ok()) return;
   terminal.err << "retort: " << MessageOf(status) << std::endl;
   if (absl::IsUnavailable(status)) {
-    terminal.err << "Start one with retort-server, or name another with --coordinator HOST:PORT."
-                 << std::endl;
+    terminal.err
+        << (source.access.tls || !source.path.empty()
+                ? "Is it running, and does the access file speak of it? See --access.\n"
+                : "Start one with retort-server, or name another with --coordinator "
+                  "HOST:PORT; one on another machine asks for its access file, --access.\n")
+        << std::flush;
   }
   exit_code = ExitCodeOf(status);
 }

@@ -2,12 +2,14 @@
 #ifndef RETORT_CLIENT_CLI_CONTEXT_H_
 #define RETORT_CLIENT_CLI_CONTEXT_H_
 
+#include <algorithm>
 #include <ostream>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/sdk/client.h"
+#include "common/access/access.h"
 #include "nlohmann/json.hpp"
 
 namespace retort {
@@ -47,14 +49,17 @@ struct Terminal {
 // State shared by the commands of one run.
 struct Context {
   Terminal terminal;
-  std::string coordinator = "127.0.0.1:7641";
-  bool insecure = false;  // speak in clear with a coordinator on another machine
+  AccessChoice choice = {};  // what the user said of the coordinator
+  AccessSource source = {};  // what follows from it; set before a command runs
   Format format = Format::kTable;
   bool wide = false;  // tables with every column
   int exit_code = kDone;
 
   // People rather start a coordinator than wait long for one.
-  Client NewClient() const { return Client(coordinator, {.patience = absl::Seconds(5)}); }
+  Client NewClient() const {
+    const auto addresses = static_cast<int64_t>(source.access.addresses.size());
+    return Client(source, {.patience = absl::Seconds(5) * std::min(addresses, int64_t{4})});
+  }
   // Ends the command with the status: its message on `err`, its code as the exit code.
   void Fail(const absl::Status& status);
 };

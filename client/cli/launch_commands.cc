@@ -34,13 +34,10 @@ absl::StatusOr<WorkerCommand> LaunchedWorker(Context& context, const LaunchFlags
     worker.access = std::filesystem::absolute(flags.access, unused).string();
     return worker;
   }
-  worker.coordinator = context.coordinator;
-  worker.insecure = context.insecure;
-  const bool loopback = absl::StartsWith(context.coordinator, "127.") ||
-                        absl::StartsWith(context.coordinator, "localhost:") ||
-                        absl::StartsWith(context.coordinator, "[::1]");
-  if (loopback) {
-    context.terminal.err << "retort: workers on other machines cannot reach " << context.coordinator
+  worker.coordinator = context.source.access.addresses.front();
+  worker.insecure = context.choice.insecure;
+  if (IsLoopback(worker.coordinator)) {
+    context.terminal.err << "retort: workers on other machines cannot reach " << worker.coordinator
                          << "; name the coordinator as they see it, or give --worker-access"
                          << std::endl;
   }

@@ -35,7 +35,8 @@ std::string Program(const std::string& name) { return FindProgram(name).value_or
 
 // Two coordinators may use one cluster: jobs are told apart by the address that workers join.
 std::string DefaultName(const Context& context) {
-  return "slurm-" + ArtifactHash(Sha256Of(context.coordinator)).hex().substr(0, 6);
+  return "slurm-" +
+         ArtifactHash(Sha256Of(context.source.access.addresses.front())).hex().substr(0, 6);
 }
 
 absl::StatusOr<SlurmOptions> Resolve(Context& context, const SlurmFlags& flags) {

@@ -66,7 +66,7 @@ absl::Status Work(Context& context, const LocalFlags& flags, const SweepFile& fi
   }
   const auto keep_waiting = [] { return !WasInterrupted(); };
   RETORT_ASSIGN_OR_RETURN(Cluster cluster, Cluster::Start(flags.cluster, keep_waiting));
-  Client client(cluster.address());
+  Client client(cluster.access());
   RETORT_RETURN_IF_ERROR(client.WaitUntilServing(absl::Seconds(30), keep_waiting));
   RETORT_ASSIGN_OR_RETURN(const std::string name, SubmitOrFind(context, client, file));
   RETORT_RETURN_IF_ERROR(cluster.StartWorkers());

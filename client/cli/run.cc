@@ -21,29 +21,26 @@ const std::map<std::string, Format>& Formats() {
   return formats;
 }
 
-bool IsLoopback(const std::string& address) {
-  const std::string host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.") ||
-         absl::StartsWith(address, "unix:");
-}
-
 // `configured`: what came of the configuration file, told once the line is understood, so that
 // --help works beside a broken file.
 void AddCommonOptions(CLI::App& app, Context& context, const absl::Status& configured) {
   app.set_version_flag("--version", std::string("retort ") + RETORT_VERSION);
-  app.add_option("--coordinator", context.coordinator, "HOST:PORT of the coordinator")
-      ->envname("RETORT_COORDINATOR")
-      ->capture_default_str();
-  app.add_flag("--insecure", context.insecure,
+  app.add_option("--access", context.choice.access_path,
+                 "access file of the coordinator; that of a coordinator of the same user on this "
+                 "machine is found without")
+      ->envname("RETORT_ACCESS");
+  app.add_option("--coordinator", context.choice.coordinator,
+                 "HOST:PORT of the coordinator instead of the addresses in the access file; "
+                 "127.0.0.1:7641 if neither is given")
+      ->envname("RETORT_COORDINATOR");
+  app.add_flag("--insecure", context.choice.insecure,
                "speak in clear with a coordinator on another machine")
       ->envname("RETORT_INSECURE");
   app.parse_complete_callback([&context, &configured] {
     if (!configured.ok()) throw CLI::ConfigError(MessageOf(configured));
-    if (IsLoopback(context.coordinator) || context.insecure) return;
-    throw CLI::ValidationError("--coordinator",
-                               "'" + context.coordinator +
-                                   "' is another machine, and what is said goes in "
-                                   "clear; --insecure allows it");
+    auto source = ChooseAccess(context.choice, {"admin", "operator", "viewer"});
+    if (!source.ok()) throw CLI::ValidationError(MessageOf(source.status()));
+    context.source = *std::move(source);
   });
   app.add_option_function<std::string>(
          "-o,--output",

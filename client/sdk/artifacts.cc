@@ -51,8 +51,9 @@ grpc::Status SendFrom(ArtifactStub& stub, const std::string& path, const v1::Art
 absl::Status Client::Upload(const std::string& path, const std::string& sha256) {
   v1::MissingRequest missing;
   missing.add_sha256(sha256);
-  RETORT_ASSIGN_OR_RETURN(const auto answer,
-                          Call(options_, address_, *artifacts_, &ArtifactStub::Missing, missing));
+  RETORT_ASSIGN_OR_RETURN(const auto answer, Call(
+                                                 options_, address_, [this] { return artifacts(); },
+                                                 &ArtifactStub::Missing, missing));
   if (answer.sha256().empty()) return absl::OkStatus();
 
   std::error_code error;
@@ -69,9 +70,9 @@ absl::Status Client::Upload(const std::string& path, const std::string& sha256) 
                grpc::ClientContext context;
                v1::UploadStatusResponse so_far;
                context.set_deadline(absl::ToChronoTime(absl::Now() + options_.deadline));
-               const auto asked = artifacts_->UploadStatus(&context, ask, &so_far);
+               const auto asked = artifacts()->UploadStatus(&context, ask, &so_far);
                if (!asked.ok() || so_far.complete()) return asked;
-               return SendFrom(*artifacts_, path, artifact,
+               return SendFrom(*artifacts(), path, artifact,
                                std::min(so_far.offset(), artifact.size_bytes()));
              }),
       "upload of " + path);
@@ -86,7 +87,7 @@ absl::Status Client::Download(const std::string& sha256, const std::string& path
   request.set_sha256(sha256);
   absl::Status status = Repeat(options_, address_, [&]() -> grpc::Status {
     grpc::ClientContext context;
-    const auto reader = artifacts_->Download(&context, request);
+    const auto reader = artifacts()->Download(&context, request);
     v1::DownloadResponse part;
     while (reader->Read(&part)) {
       hash.Update(part.data());

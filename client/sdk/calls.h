@@ -47,9 +47,11 @@ absl::Status Repeat(const ClientOptions& options, const std::string& address,
   }
 }
 
-// One unary call.
-template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> Call(const ClientOptions& options, const std::string& address, Stub& stub,
+// One unary call. `new_stub` (-> unique_ptr<Stub>) is asked for each try: the coordinator may be
+// somewhere else by then.
+template <typename NewStub, typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Call(const ClientOptions& options, const std::string& address,
+                              const NewStub& new_stub,
                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                            Response*),
                               const Request& request) {
@@ -57,7 +59,7 @@ absl::StatusOr<Response> Call(const ClientOptions& options, const std::string& a
   const absl::Status status = Repeat(options, address, [&] {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + options.deadline));
-    return (stub.*method)(&context, request, &response);
+    return (*new_stub().*method)(&context, request, &response);
   });
   if (!status.ok()) return status;
   return response;

@@ -1,14 +1,12 @@
 #include "client/sdk/client.h"
 
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/support/channel_arguments.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "client/sdk/calls.h"
 #include "client/sdk/polled_stream.h"
+#include "common/access/link.h"
 #include "common/files.h"
 #include "common/names.h"
 #include "common/status.h"
@@ -23,18 +21,21 @@ constexpr int kPage = 1000;
 constexpr int kFullPage = 200;  // results of many subjects are long
 constexpr absl::Duration kTick = absl::Milliseconds(250);
 
-std::shared_ptr<grpc::Channel> NewChannel(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  // A connection that died unnoticed is found while a call waits.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // A coordinator that was restarted is found again within a second.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+// A coordinator that was restarted is found again within a second.
+const LinkOptions& LinkOfClients() {
+  static const auto& options = *new LinkOptions{.message_bytes = kMaxMessageBytes,
+                                                .keepalive = absl::Seconds(20),
+                                                .first_reconnect = absl::Milliseconds(100),
+                                                .most_reconnect = absl::Seconds(1)};
+  return options;
+}
+
+AccessSource SourceOf(const std::string& address) {
+  AccessSource plain;
+  plain.access.addresses = {address};
+  return ChooseAccess({.access_path = "", .coordinator = address, .insecure = true},
+                      {"admin", "operator", "viewer"})
+      .value_or(plain);
 }
 
 std::string JobResource(std::string_view id) { return "jobs/" + std::string(id); }
@@ -59,16 +60,29 @@ v1::ChangeWorkerRequest ChangeWorker(std::string_view worker) {
 
 }  // namespace
 
-Client::Client(std::string address, ClientOptions options)
-    : Client(NewChannel(address), address, options) {}
+Client::Client(const AccessSource& source, ClientOptions options)
+    : address_(absl::StrJoin(source.access.addresses, ", ")),
+      options_(options),
+      channel_(
+          [link = std::make_shared<Link>(source, LinkOfClients())] { return link->channel(); }) {}
+
+Client::Client(const std::string& address, ClientOptions options)
+    : Client(SourceOf(address), options) {}
 
 Client::Client(std::shared_ptr<grpc::Channel> channel, std::string address, ClientOptions options)
     : address_(std::move(address)),
       options_(options),
-      channel_(std::move(channel)),
-      sweeps_(v1::SweepService::NewStub(channel_)),
-      artifacts_(v1::ArtifactService::NewStub(channel_)),
-      admin_(v1::AdminService::NewStub(channel_)) {}
+      channel_([channel = std::move(channel)] { return channel; }) {}
+
+std::unique_ptr<v1::SweepService::Stub> Client::sweeps() const {
+  return v1::SweepService::NewStub(channel_());
+}
+std::unique_ptr<v1::ArtifactService::Stub> Client::artifacts() const {
+  return v1::ArtifactService::NewStub(channel_());
+}
+std::unique_ptr<v1::AdminService::Stub> Client::admin() const {
+  return v1::AdminService::NewStub(channel_());
+}
 
 absl::Status Client::WaitUntilServing(absl::Duration timeout,
                                       const std::function<bool()>& keep_waiting) {
@@ -77,7 +91,8 @@ absl::Status Client::WaitUntilServing(absl::Duration timeout,
   v1::ListSweepsRequest request;
   request.set_page_size(1);
   while (true) {
-    const auto answer = Call(once, address_, *sweeps_, &SweepStub::ListSweeps, request);
+    const auto answer = Call(
+        once, address_, [this] { return sweeps(); }, &SweepStub::ListSweeps, request);
     if (answer.ok() || absl::Now() > give_up) return answer.status();
     if (!absl::IsUnavailable(answer.status()) && !absl::IsDeadlineExceeded(answer.status())) {
       return answer.status();
@@ -99,13 +114,15 @@ absl::StatusOr<v1::CreateSweepResponse> Client::Submit(
   request.set_request_id(NewUuid());
   *request.mutable_spec() = spec;
   request.set_validate_only(validate_only);
-  return Call(options_, address_, *sweeps_, &SweepStub::CreateSweep, request);
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::CreateSweep, request);
 }
 
 absl::StatusOr<v1::Sweep> Client::GetSweep(std::string_view sweep) {
   v1::GetSweepRequest request;
   request.set_name(SweepName(sweep));
-  return Call(options_, address_, *sweeps_, &SweepStub::GetSweep, request);
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::GetSweep, request);
 }
 
 absl::StatusOr<std::vector<v1::Sweep>> Client::ListSweeps() {
@@ -113,8 +130,10 @@ absl::StatusOr<std::vector<v1::Sweep>> Client::ListSweeps() {
   v1::ListSweepsRequest request;
   request.set_page_size(kPage);
   do {
-    RETORT_ASSIGN_OR_RETURN(v1::ListSweepsResponse page,
-                            Call(options_, address_, *sweeps_, &SweepStub::ListSweeps, request));
+    RETORT_ASSIGN_OR_RETURN(
+        v1::ListSweepsResponse page,
+        Call(
+            options_, address_, [this] { return sweeps(); }, &SweepStub::ListSweeps, request));
     for (v1::Sweep& sweep : *page.mutable_sweeps()) out.push_back(std::move(sweep));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -122,13 +141,16 @@ absl::StatusOr<std::vector<v1::Sweep>> Client::ListSweeps() {
 }
 
 absl::StatusOr<v1::Sweep> Client::PauseSweep(std::string_view sweep) {
-  return Call(options_, address_, *sweeps_, &SweepStub::PauseSweep, ChangeSweep(sweep));
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::PauseSweep, ChangeSweep(sweep));
 }
 absl::StatusOr<v1::Sweep> Client::ResumeSweep(std::string_view sweep) {
-  return Call(options_, address_, *sweeps_, &SweepStub::ResumeSweep, ChangeSweep(sweep));
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::ResumeSweep, ChangeSweep(sweep));
 }
 absl::StatusOr<v1::Sweep> Client::CancelSweep(std::string_view sweep) {
-  return Call(options_, address_, *sweeps_, &SweepStub::CancelSweep, ChangeSweep(sweep));
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::CancelSweep, ChangeSweep(sweep));
 }
 
 absl::StatusOr<v1::Sweep> Client::WaitForSweep(
@@ -143,7 +165,7 @@ absl::StatusOr<v1::Sweep> Client::WaitForSweep(
   absl::Time answered = absl::Now();
   while (true) {
     PolledStream<v1::Sweep> stream(kStream, [&](auto* context, auto* queue) {
-      return sweeps_->PrepareAsyncWatchSweep(context, request, queue);
+      return sweeps()->PrepareAsyncWatchSweep(context, request, queue);
     });
     StreamEvent event = StreamEvent::kNothing;
     while (event != StreamEvent::kEnd) {
@@ -179,8 +201,10 @@ absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(std::string_view sweep,
   request.set_full(full);
   request.set_page_size(full ? kFullPage : kPage);
   do {
-    RETORT_ASSIGN_OR_RETURN(v1::ListJobsResponse page,
-                            Call(options_, address_, *sweeps_, &SweepStub::ListJobs, request));
+    RETORT_ASSIGN_OR_RETURN(
+        v1::ListJobsResponse page,
+        Call(
+            options_, address_, [this] { return sweeps(); }, &SweepStub::ListJobs, request));
     for (v1::Job& job : *page.mutable_jobs()) out.push_back(std::move(job));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -190,13 +214,15 @@ absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(std::string_view sweep,
 absl::StatusOr<v1::Job> Client::GetJob(std::string_view id) {
   v1::GetJobRequest request;
   request.set_name(JobResource(id));
-  return Call(options_, address_, *sweeps_, &SweepStub::GetJob, request);
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::GetJob, request);
 }
 
 absl::StatusOr<v1::Explanation> Client::ExplainJob(std::string_view id) {
   v1::ExplainJobRequest request;
   request.set_name(JobResource(id));
-  return Call(options_, address_, *sweeps_, &SweepStub::ExplainJob, request);
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::ExplainJob, request);
 }
 
 absl::StatusOr<int64_t> Client::RetryJobs(std::string_view sweep,
@@ -207,8 +233,9 @@ absl::StatusOr<int64_t> Client::RetryJobs(std::string_view sweep,
   request.set_sweep(SweepName(sweep));
   for (const v1::JobState state : states) request.add_states(state);
   for (const v1::FailureCause cause : causes) request.add_causes(cause);
-  RETORT_ASSIGN_OR_RETURN(const auto answer,
-                          Call(options_, address_, *sweeps_, &SweepStub::RetryJobs, request));
+  RETORT_ASSIGN_OR_RETURN(const auto answer, Call(
+                                                 options_, address_, [this] { return sweeps(); },
+                                                 &SweepStub::RetryJobs, request));
   return answer.changed();
 }
 
@@ -218,8 +245,9 @@ absl::StatusOr<int64_t> Client::RetryJobs(const std::vector<std::string>& ids,
   request.set_request_id(NewUuid());
   for (const std::string& id : ids) request.add_names(JobResource(id));
   for (const v1::FailureCause cause : causes) request.add_causes(cause);
-  RETORT_ASSIGN_OR_RETURN(const auto answer,
-                          Call(options_, address_, *sweeps_, &SweepStub::RetryJobs, request));
+  RETORT_ASSIGN_OR_RETURN(const auto answer, Call(
+                                                 options_, address_, [this] { return sweeps(); },
+                                                 &SweepStub::RetryJobs, request));
   return answer.changed();
 }
 
@@ -227,8 +255,9 @@ absl::StatusOr<int64_t> Client::CancelJobs(const std::vector<std::string>& ids) 
   v1::ChangeJobsRequest request;
   request.set_request_id(NewUuid());
   for (const std::string& id : ids) request.add_names(JobResource(id));
-  RETORT_ASSIGN_OR_RETURN(const auto answer,
-                          Call(options_, address_, *sweeps_, &SweepStub::CancelJobs, request));
+  RETORT_ASSIGN_OR_RETURN(const auto answer, Call(
+                                                 options_, address_, [this] { return sweeps(); },
+                                                 &SweepStub::CancelJobs, request));
   return answer.changed();
 }
 
@@ -238,8 +267,10 @@ absl::StatusOr<std::vector<v1::MetricPoint>> Client::ReadMetrics(
   request.set_max_points(max_points);
   request.set_job(JobResource(id));
   request.mutable_series()->Assign(series.begin(), series.end());
-  RETORT_ASSIGN_OR_RETURN(v1::ReadMetricsResponse answer,
-                          Call(options_, address_, *sweeps_, &SweepStub::ReadMetrics, request));
+  RETORT_ASSIGN_OR_RETURN(
+      v1::ReadMetricsResponse answer,
+      Call(
+          options_, address_, [this] { return sweeps(); }, &SweepStub::ReadMetrics, request));
   return std::vector<v1::MetricPoint>(answer.points().begin(), answer.points().end());
 }
 
@@ -253,7 +284,7 @@ absl::Status Client::TailLogs(std::string_view id, int attempt, int64_t offset, 
   return Repeat(options_, address_, [&] {
     PolledStream<v1::TailLogsResponse> stream(
         follow ? absl::InfiniteDuration() : options_.deadline, [&](auto* context, auto* queue) {
-          return sweeps_->PrepareAsyncTailLogs(context, request, queue);
+          return sweeps()->PrepareAsyncTailLogs(context, request, queue);
         });
     v1::TailLogsResponse part;
     while (true) {
@@ -276,8 +307,10 @@ absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
   v1::ListWorkersRequest request;
   request.set_page_size(kPage);
   do {
-    RETORT_ASSIGN_OR_RETURN(v1::ListWorkersResponse page,
-                            Call(options_, address_, *sweeps_, &SweepStub::ListWorkers, request));
+    RETORT_ASSIGN_OR_RETURN(
+        v1::ListWorkersResponse page,
+        Call(
+            options_, address_, [this] { return sweeps(); }, &SweepStub::ListWorkers, request));
     for (v1::Worker& worker : *page.mutable_workers()) out.push_back(std::move(worker));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -285,23 +318,38 @@ absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
 }
 
 absl::StatusOr<v1::Worker> Client::DrainWorker(std::string_view worker) {
-  return Call(options_, address_, *sweeps_, &SweepStub::DrainWorker, ChangeWorker(worker));
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::DrainWorker,
+      ChangeWorker(worker));
 }
 absl::StatusOr<v1::Worker> Client::ReleaseWorker(std::string_view worker) {
-  return Call(options_, address_, *sweeps_, &SweepStub::ReleaseWorker, ChangeWorker(worker));
+  return Call(
+      options_, address_, [this] { return sweeps(); }, &SweepStub::ReleaseWorker,
+      ChangeWorker(worker));
 }
 
 absl::Status Client::Query(std::string_view sql, int64_t max_rows,
                            const std::function<void(const v1::QueryResponse&)>& on_part) {
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + options_.deadline));
   v1::QueryRequest request;
   request.set_sql(std::string(sql));
   request.set_max_rows(max_rows);
-  const auto reader = sweeps_->Query(&context, request);
-  v1::QueryResponse part;
-  while (reader->Read(&part)) on_part(part);
-  return FromGrpc(reader->Finish(), address_);
+  bool began = false;
+  absl::Status broken;  // after rows have come, which a repeat would give again
+  const absl::Status status = Repeat(options_, address_, [&]() -> grpc::Status {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + options_.deadline));
+    const auto reader = sweeps()->Query(&context, request);
+    v1::QueryResponse part;
+    while (reader->Read(&part)) {
+      began = true;
+      on_part(part);
+    }
+    const grpc::Status ended = reader->Finish();
+    if (!began || ended.error_code() != grpc::StatusCode::UNAVAILABLE) return ended;
+    broken = FromGrpc(ended, address_);
+    return grpc::Status::OK;
+  });
+  return status.ok() ? broken : status;
 }
 
 }  // namespace retort

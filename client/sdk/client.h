@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/access/access.h"
 #include "retort/v1/admin_service.grpc.pb.h"
 #include "retort/v1/artifact_service.grpc.pb.h"
 #include "retort/v1/sweep_service.grpc.pb.h"
@@ -40,11 +41,16 @@ struct SweepProgress {
 // once.
 class Client {
  public:
-  // `address` is HOST:PORT; nothing is sent yet.
-  explicit Client(std::string address, ClientOptions options = {});
+  // By an access file, or what ChooseAccess made of what the user said. Nothing is sent yet.
+  // Follows the file when it is replaced.
+  explicit Client(const AccessSource& source, ClientOptions options = {});
+  // HOST:PORT, with the access file that its coordinator left for this user on this machine; else
+  // in clear and without a token.
+  explicit Client(const std::string& address, ClientOptions options = {});
   // For channels made elsewhere, such as in-process ones.
   Client(std::shared_ptr<grpc::Channel> channel, std::string address, ClientOptions options = {});
 
+  // For messages.
   const std::string& address() const { return address_; }
 
   // OK once the coordinator answers. UNAVAILABLE if it does not within `timeout`. `keep_waiting`
@@ -118,18 +124,26 @@ class Client {
                                           const TaskWatch& on_progress = {});
   absl::StatusOr<v1::CollectGarbageResponse> CollectGarbage(bool dry_run);
 
+  // `lifetime` zero: until it is revoked.
+  absl::StatusOr<v1::CreateTokenResponse> CreateToken(v1::Role role, const std::string& label,
+                                                      absl::Duration lifetime);
+  absl::StatusOr<std::vector<v1::Token>> ListTokens();
+  absl::StatusOr<v1::Token> RevokeToken(const std::string& id);
+
   // Uploads a file unless the coordinator holds it. The bytes must have the hash.
   absl::Status Upload(const std::string& path, const std::string& sha256);
   // Writes an artifact to a file, which is there only if it is whole. DATA_LOSS: another hash.
   absl::Status Download(const std::string& sha256, const std::string& path);
 
  private:
+  // Made for each call, since the channel may be another one by then.
+  std::unique_ptr<v1::SweepService::Stub> sweeps() const;
+  std::unique_ptr<v1::ArtifactService::Stub> artifacts() const;
+  std::unique_ptr<v1::AdminService::Stub> admin() const;
+
   std::string address_;
   ClientOptions options_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<v1::SweepService::Stub> sweeps_;
-  std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
-  std::unique_ptr<v1::AdminService::Stub> admin_;
+  std::function<std::shared_ptr<grpc::Channel>()> channel_;
 };
 
 }  // namespace retort

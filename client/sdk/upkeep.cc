@@ -43,7 +43,7 @@ absl::StatusOr<v1::CheckReport> Client::Check(bool quick, const TaskWatch& on_pr
   v1::CheckRequest request;
   request.set_quick(quick);
   const auto open = [&](auto* context, auto* queue) {
-    return admin_->PrepareAsyncCheck(context, request, queue);
+    return admin()->PrepareAsyncCheck(context, request, queue);
   };
   RETORT_ASSIGN_OR_RETURN(const v1::CheckResponse last,
                           FollowTask<v1::CheckResponse>(options_, address_, on_progress, open));
@@ -56,7 +56,7 @@ absl::StatusOr<v1::BackupReport> Client::Backup(const std::string& folder,
   request.set_request_id(NewUuid());
   request.set_folder(folder);
   const auto open = [&](auto* context, auto* queue) {
-    return admin_->PrepareAsyncBackup(context, request, queue);
+    return admin()->PrepareAsyncBackup(context, request, queue);
   };
   RETORT_ASSIGN_OR_RETURN(const v1::BackupResponse last,
                           FollowTask<v1::BackupResponse>(options_, address_, on_progress, open));
@@ -69,7 +69,38 @@ absl::StatusOr<v1::CollectGarbageResponse> Client::CollectGarbage(bool dry_run) 
   request.set_dry_run(dry_run);
   ClientOptions options = options_;
   options.deadline = absl::Hours(1);  // many files
-  return Call(options, address_, *admin_, &v1::AdminService::Stub::CollectGarbage, request);
+  return Call(
+      options, address_, [this] { return admin(); }, &v1::AdminService::Stub::CollectGarbage,
+      request);
+}
+
+absl::StatusOr<v1::CreateTokenResponse> Client::CreateToken(v1::Role role, const std::string& label,
+                                                            absl::Duration lifetime) {
+  v1::CreateTokenRequest request;
+  request.set_request_id(NewUuid());
+  request.set_role(role);
+  request.set_label(label);
+  request.set_lifetime_s(absl::ToInt64Seconds(lifetime));
+  return Call(
+      options_, address_, [this] { return admin(); }, &v1::AdminService::Stub::CreateToken,
+      request);
+}
+
+absl::StatusOr<std::vector<v1::Token>> Client::ListTokens() {
+  RETORT_ASSIGN_OR_RETURN(const v1::ListTokensResponse response,
+                          Call(
+                              options_, address_, [this] { return admin(); },
+                              &v1::AdminService::Stub::ListTokens, v1::ListTokensRequest()));
+  return std::vector<v1::Token>(response.tokens().begin(), response.tokens().end());
+}
+
+absl::StatusOr<v1::Token> Client::RevokeToken(const std::string& id) {
+  v1::RevokeTokenRequest request;
+  request.set_request_id(NewUuid());
+  request.set_id(id);
+  return Call(
+      options_, address_, [this] { return admin(); }, &v1::AdminService::Stub::RevokeToken,
+      request);
 }
 
 }  // namespace retort

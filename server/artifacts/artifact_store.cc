@@ -106,6 +106,7 @@ absl::Status ArtifactWriter::Append(std::string_view data) {
     if (n < 0) return ErrnoStatus(errno, path_, "cannot be written");
     sha_.Update(data.substr(0, static_cast<size_t>(n)));
     written_ += n;
+    store_.bytes_in_.fetch_add(n, std::memory_order_relaxed);
     data.remove_prefix(static_cast<size_t>(n));
   }
   return absl::OkStatus();
@@ -146,6 +147,7 @@ absl::StatusOr<std::string> ArtifactReader::Read(size_t limit) {
                                             offset_ + static_cast<int64_t>(bytes.size())));
   }
   offset_ += static_cast<int64_t>(bytes.size());
+  bytes_out_->fetch_add(static_cast<int64_t>(bytes.size()), std::memory_order_relaxed);
   if (!whole_ || checked_) return bytes;
   sha_.Update(bytes);
   if (offset_ < size_bytes_) return bytes;
@@ -245,6 +247,7 @@ absl::StatusOr<std::unique_ptr<ArtifactReader>> ArtifactStore::Read(const Artifa
                                                                     int64_t offset) const {
   std::unique_ptr<ArtifactReader> reader(new ArtifactReader());
   reader->hash_ = hash;
+  reader->bytes_out_ = &bytes_out_;
   reader->path_ = PathOf(hash);
   reader->fd_ = UniqueFd(open(reader->path_.c_str(), O_RDONLY | O_CLOEXEC));
   if (!reader->fd_.valid() && errno == ENOENT && PutBack(hash)) {

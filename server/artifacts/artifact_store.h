@@ -11,6 +11,7 @@
 #ifndef RETORT_SERVER_ARTIFACTS_ARTIFACT_STORE_H_
 #define RETORT_SERVER_ARTIFACTS_ARTIFACT_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -83,7 +84,7 @@ class ArtifactWriter {
   int64_t written_ = 0;
 };
 
-// Reads one artifact in order. Used by one thread at a time.
+// Reads one artifact in order. Used by one thread at a time; must not outlive its store.
 class ArtifactReader {
  public:
   int64_t size_bytes() const { return size_bytes_; }
@@ -101,6 +102,7 @@ class ArtifactReader {
   UniqueFd fd_;
   int64_t size_bytes_ = 0;
   int64_t offset_ = 0;
+  std::atomic<int64_t>* bytes_out_ = nullptr;  // the store's
   bool whole_ = false;
   bool checked_ = false;
   Sha256 sha_;
@@ -127,6 +129,10 @@ class ArtifactStore {
   // of its own.
   absl::StatusOr<std::unique_ptr<ArtifactWriter>> Write(const ArtifactHash& hash,
                                                         int64_t size_bytes, int64_t offset);
+
+  // Bytes that came in and went out since the start.
+  int64_t bytes_in() const { return bytes_in_.load(std::memory_order_relaxed); }
+  int64_t bytes_out() const { return bytes_out_.load(std::memory_order_relaxed); }
 
   // Moves an artifact that turned out to be damaged to `damaged/`, so that it is no longer held and
   // can be uploaded again.
@@ -182,6 +188,8 @@ class ArtifactStore {
   const std::string folder_;
   // Also held while an artifact is pinned, and while one is moved to the trash or back: a pin comes
   // before the move, and prevents it, or after it, and undoes it.
+  std::atomic<int64_t> bytes_in_{0};
+  mutable std::atomic<int64_t> bytes_out_{0};
   mutable std::mutex mutex_;
   // Guarded by mutex_: whose partial/<hash> is being written.
   absl::flat_hash_set<ArtifactHash> writing_;

@@ -318,4 +318,57 @@ grpc::ServerUnaryReactor* AdminService::CollectGarbage(grpc::CallbackServerConte
   return reactor;
 }
 
+grpc::ServerUnaryReactor* AdminService::OverTokens(
+    grpc::CallbackServerContext* context, const google::protobuf::Message& request,
+    std::function<absl::Status(AccessFolder& access, absl::Time now)> work) {
+  if (const absl::Status status = CheckRequestBytes(request, kMostRequestBytes); !status.ok())
+    return Refuse(context, status);
+  if (parts_.access == nullptr) {
+    return Refuse(context, absl::FailedPreconditionError(
+                               "the coordinator was started with --insecure: it asks for no "
+                               "tokens, and has none"));
+  }
+  auto ticket = parts_.tasks.Enter(CallerOf(*context));
+  if (!ticket.ok()) return Refuse(context, ticket.status());
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto held = std::make_shared<Gate::Ticket>(*std::move(ticket));
+  parts_.pool.Post([this, reactor, held, work = std::move(work)] {
+    reactor->Finish(ToGrpc(work(*parts_.access, parts_.clock.Read().wall)));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AdminService::CreateToken(grpc::CallbackServerContext* context,
+                                                    const v1::CreateTokenRequest* request,
+                                                    v1::CreateTokenResponse* response) {
+  return OverTokens(
+      context, *request, [request, response](AccessFolder& access, absl::Time now) -> absl::Status {
+        RETORT_RETURN_IF_ERROR(CheckRequestId(request->request_id()));
+        RETORT_ASSIGN_OR_RETURN(const NewToken token, access.tokens().Create(*request, now));
+        RETORT_ASSIGN_OR_RETURN(*response->mutable_access_file(), access.FileFor(token, now));
+        *response->mutable_token() = token.token;
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* AdminService::ListTokens(grpc::CallbackServerContext* context,
+                                                   const v1::ListTokensRequest* request,
+                                                   v1::ListTokensResponse* response) {
+  return OverTokens(context, *request, [response](AccessFolder& access, absl::Time) {
+    for (const v1::Token& token : access.tokens().List()) *response->add_tokens() = token;
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::RevokeToken(grpc::CallbackServerContext* context,
+                                                    const v1::RevokeTokenRequest* request,
+                                                    v1::Token* response) {
+  return OverTokens(
+      context, *request, [request, response](AccessFolder& access, absl::Time now) -> absl::Status {
+        RETORT_RETURN_IF_ERROR(CheckRequestId(request->request_id()));
+        RETORT_ASSIGN_OR_RETURN(*response, access.tokens().Revoke(request->id(), now));
+        return absl::OkStatus();
+      });
+}
+
 }  // namespace retort

@@ -2,7 +2,13 @@
 #ifndef RETORT_SERVER_RPC_ADMIN_SERVICE_H_
 #define RETORT_SERVER_RPC_ADMIN_SERVICE_H_
 
+#include <functional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/clock.h"
 #include "retort/v1/admin_service.grpc.pb.h"
+#include "server/access/access_folder.h"
 #include "server/coordinator.h"
 #include "server/rpc/gate.h"
 #include "server/rpc/limits.h"
@@ -18,6 +24,8 @@ struct AdminParts {
   ThreadPool& pool;  // of its own: a task takes minutes
   Gate& tasks;       // that run or wait
   const RpcLimits& limits;
+  const Clock& clock;
+  AccessFolder* access;  // null: no tokens are asked for
 };
 
 // Threads: any.
@@ -33,7 +41,22 @@ class AdminService final : public v1::AdminService::CallbackService {
                                            const v1::CollectGarbageRequest* request,
                                            v1::CollectGarbageResponse* response) override;
 
+  grpc::ServerUnaryReactor* CreateToken(grpc::CallbackServerContext* context,
+                                        const v1::CreateTokenRequest* request,
+                                        v1::CreateTokenResponse* response) override;
+  grpc::ServerUnaryReactor* ListTokens(grpc::CallbackServerContext* context,
+                                       const v1::ListTokensRequest* request,
+                                       v1::ListTokensResponse* response) override;
+  grpc::ServerUnaryReactor* RevokeToken(grpc::CallbackServerContext* context,
+                                        const v1::RevokeTokenRequest* request,
+                                        v1::Token* response) override;
+
  private:
+  // Runs `work` (-> Status) over the tokens on the pool, once the call is let in.
+  grpc::ServerUnaryReactor* OverTokens(
+      grpc::CallbackServerContext* context, const google::protobuf::Message& request,
+      std::function<absl::Status(AccessFolder& access, absl::Time now)> work);
+
   const AdminParts parts_;
 };
 

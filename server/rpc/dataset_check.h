@@ -10,7 +10,8 @@ namespace retort {
 
 // Reads the headers of the artifacts. FAILED_PRECONDITION: one is not held; it has to be uploaded
 // first. INVALID_ARGUMENT: an artifact is not a dataset, or its size, windows, channels, samples or
-// subjects are others than `DatasetInfo` says, or it is trained on and must never be split; names the field, its value and what is right.
+// subjects are others than `DatasetInfo` says, or it is trained on and must never be split; names
+// the field, its value and what is right.
 absl::Status CheckDatasets(const ArtifactStore& artifacts, const v1::SweepSpec& spec);
 
 }  // namespace retort

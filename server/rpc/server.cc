@@ -3,6 +3,9 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
@@ -47,6 +50,22 @@ void SetLimits(grpc::ServerBuilder& builder, const TransportLimits& limits) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
+// Certificates are read again while the server runs, so that they are renewed without a restart;
+// connections that are open keep theirs.
+std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const TlsFiles& tls) {
+  if (tls.certificate.empty()) return grpc::InsecureServerCredentials();
+  constexpr unsigned int kLookEverySeconds = 5;
+  grpc::experimental::TlsServerCredentialsOptions options(
+      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+          tls.key, tls.certificate, tls.client_ca, kLookEverySeconds));
+  options.watch_identity_key_cert_pairs();
+  if (!tls.client_ca.empty()) {
+    options.watch_root_certs();
+    options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  }
+  return grpc::experimental::TlsServerCredentials(options);
+}
+
 }  // namespace
 
 absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& listen) {
@@ -74,15 +93,14 @@ absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& listen) {
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
     const ListenAddress& address, const std::vector<grpc::Service*>& services,
-    const TransportLimits& limits) {
+    const TransportLimits& limits, const TlsFiles& tls) {
   EnableStandardServices();
   const std::string host =
       absl::StrContains(address.host, ":") ? absl::StrCat("[", address.host, "]") : address.host;
   grpc::ServerBuilder builder;
   SetLimits(builder, limits);
   int port = 0;
-  builder.AddListeningPort(absl::StrCat(host, ":", address.port), grpc::InsecureServerCredentials(),
-                           &port);
+  builder.AddListeningPort(absl::StrCat(host, ":", address.port), CredentialsOf(tls), &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<RpcServer> server(new RpcServer());
   server->server_ = builder.BuildAndStart();
@@ -92,6 +110,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
                      ": cannot be listened on; is it in use, or not an address of this machine?"));
   }
   server->address_ = absl::StrCat(host, ":", port);
+  server->port_ = port;
   server->server_->GetHealthCheckService()->SetServingStatus(false);
   return server;
 }

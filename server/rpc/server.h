@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/access/access_folder.h"
 
 namespace retort {
 
@@ -39,15 +40,17 @@ struct TransportLimits {
 // Threads: any, but each method once.
 class RpcServer {
  public:
-  // Serves `services`, which outlive the server, without encryption. Health says NOT_SERVING until
-  // SetServing. UNAVAILABLE: the address cannot be listened on.
+  // Serves `services`, which outlive the server, in clear unless `tls` names files. Health says
+  // NOT_SERVING until SetServing, to everybody: it asks for no token. UNAVAILABLE: the address
+  // cannot be listened on.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
       const ListenAddress& address, const std::vector<grpc::Service*>& services,
-      const TransportLimits& limits = {});
+      const TransportLimits& limits = {}, const TlsFiles& tls = {});
   ~RpcServer();
 
   // `HOST:PORT` with the port that was chosen.
   const std::string& address() const { return address_; }
+  int port() const { return port_; }
   void SetServing();
   // Takes no new calls; those that are open get `grace` to end and are then cancelled. Returns when
   // all have ended.
@@ -57,6 +60,7 @@ class RpcServer {
   RpcServer() = default;
 
   std::string address_;
+  int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };
 

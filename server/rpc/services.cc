@@ -3,7 +3,8 @@
 namespace retort {
 
 Services::Services(Coordinator& coordinator, const store::Reader& reader, ArtifactStore& artifacts,
-                   LogStore& logs, Upkeep& upkeep, int64_t max_jobs, const RpcLimits& limits)
+                   LogStore& logs, Upkeep& upkeep, const Clock& clock, int64_t max_jobs,
+                   AccessFolder* access, const RpcLimits& limits)
     : limits_(limits),
       workers_({.coordinator = coordinator,
                 .reader = reader,
@@ -38,6 +39,17 @@ Services::Services(Coordinator& coordinator, const store::Reader& reader, Artifa
               .upkeep = upkeep,
               .pool = task_pool_,
               .tasks = tasks_,
-              .limits = limits_}) {}
+              .limits = limits_,
+              .clock = clock,
+              .access = access}) {
+  if (access == nullptr) return;
+  guard_.emplace(access->tokens(), [&clock] { return clock.Read().wall; });
+  guarded_.emplace(*guard_, sweeps_, workers_, artifacts_, admin_);
+}
+
+std::vector<grpc::Service*> Services::all() {
+  if (guarded_.has_value()) return guarded_->all();
+  return {&workers_, &artifacts_, &sweeps_, &admin_};
+}
 
 }  // namespace retort

@@ -6,14 +6,18 @@
 #include <grpcpp/impl/service_type.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "common/clock.h"
+#include "server/access/access_folder.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/artifacts/log_store.h"
 #include "server/coordinator.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/artifact_service.h"
 #include "server/rpc/gate.h"
+#include "server/rpc/guarded.h"
 #include "server/rpc/lane.h"
 #include "server/rpc/limits.h"
 #include "server/rpc/sweep_service.h"
@@ -27,10 +31,12 @@ namespace retort {
 // Outlives the server that serves it; all that is given outlives it.
 class Services {
  public:
+  // With `access` every call is asked for a token; without, none is.
   Services(Coordinator& coordinator, const store::Reader& reader, ArtifactStore& artifacts,
-           LogStore& logs, Upkeep& upkeep, int64_t max_jobs, const RpcLimits& limits = {});
+           LogStore& logs, Upkeep& upkeep, const Clock& clock, int64_t max_jobs,
+           AccessFolder* access = nullptr, const RpcLimits& limits = {});
 
-  std::vector<grpc::Service*> all() { return {&workers_, &artifacts_, &sweeps_, &admin_}; }
+  std::vector<grpc::Service*> all();
 
  private:
   const RpcLimits limits_;
@@ -54,6 +60,8 @@ class Services {
   ArtifactService artifacts_;
   SweepService sweeps_;
   AdminService admin_;
+  std::optional<Guard> guard_;
+  std::optional<GuardedServices> guarded_;
 };
 
 }  // namespace retort

@@ -53,6 +53,7 @@ absl::Status ServerProcess::Start() {
       folder_ + "/data",
       "--listen",
       "127.0.0.1:0",
+      "--insecure",  // the simulated workers have no tokens
       "--address-file",
       address_file,
       "--log-level",

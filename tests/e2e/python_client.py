@@ -171,7 +171,7 @@ class Errors(unittest.TestCase):
                 (lambda: client.submit(SWEEP | {"trian": {}}), retort.InvalidArgument, "trian.*did you mean 'train'"),
                 (lambda: client.submit(SWEEP | {"seeds": [object()]}), retort.InvalidArgument, "is a object; must be what YAML"),
                 (lambda: retort.Client("nowhere"), retort.InvalidArgument, "must be HOST:PORT"),
-                (lambda: retort.Client("10.0.0.1:7641"), retort.InvalidArgument, "insecure=True allows it"),
+                (lambda: retort.Client("10.0.0.1:7641"), retort.InvalidArgument, "allow it with insecure=True"),
                 (lambda: new_client(program="/nonexistent").submit(SWEEP), retort.NotFound, "RETORT_PROGRAM"),
                 (lambda: retort.Client("127.0.0.1:1", patience_s=0.2).sweeps(), retort.Unavailable,
                  "no coordinator answers at 127.0.0.1:1")]:

@@ -119,8 +119,13 @@ TEST_F(SlurmTest, ArrayOfWorkersRunsASweep) {
   const std::string job = Launch({"-n", "2", "--cpus", "2"}, {"--comment=a sweep's workers"});
   Submit("s", 50, 8);
   EXPECT_EQ(WaitFor("s"), 0) << Logs();
-  const nlohmann::json workers = cluster_.Json({"worker", "list"});
-  ASSERT_EQ(workers.size(), 2u);
+  // The sweep may be done by the first before the second is there.
+  nlohmann::json workers;
+  EXPECT_TRUE(Eventually(absl::Seconds(30), [&] {
+    workers = cluster_.Json({"worker", "list"});
+    return workers.size() == 2;
+  }));
+  ASSERT_EQ(workers.size(), 2u) << Logs();
   EXPECT_EQ(workers[0]["worker"], "test-" + job + "-0");
   EXPECT_EQ(workers[0]["slots"], 2) << "of two CPUs";
   EXPECT_EQ(workers[1]["worker"], "test-" + job + "-1");

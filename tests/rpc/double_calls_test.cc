@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/access/link.h"
 #include "common/files.h"
 #include "common/hash.h"
 #include "tests/rpc/harness.h"
@@ -25,7 +26,7 @@ const std::set<std::string> kReads = {
     "SweepService.ListJobs",        "SweepService.GetJob",     "SweepService.ExplainJob",
     "SweepService.ReadMetrics",     "SweepService.TailLogs",   "SweepService.ListWorkers",
     "SweepService.Query",           "ArtifactService.Missing", "ArtifactService.Download",
-    "ArtifactService.UploadStatus", "AdminService.Check",
+    "ArtifactService.UploadStatus", "AdminService.Check",      "AdminService.ListTokens",
 };
 
 // Each has a case.
@@ -35,6 +36,7 @@ const std::vector<std::string> kMutations = {
     "SweepService.DrainWorker",       "SweepService.ReleaseWorker",  "WorkerService.Sync",
     "WorkerService.Sync with leases", "WorkerService.StreamMetrics", "WorkerService.StreamLogs",
     "ArtifactService.Upload",         "AdminService.Backup",         "AdminService.CollectGarbage",
+    "AdminService.CreateToken",       "AdminService.RevokeToken",
 };
 
 // One mutating call. All parts run in order of declaration.
@@ -220,8 +222,10 @@ class DoubleCallsTest : public RpcTest {
   void AddJobCases(std::map<std::string, Case>& cases);
   void AddWorkerCases(std::map<std::string, Case>& cases);
   void AddArtifactCases(std::map<std::string, Case>& cases);
+  void AddTokenCases(std::map<std::string, Case>& cases);
 
   const std::string id1_ = NewUuid();
+  const std::string id2_ = NewUuid();
   std::unique_ptr<FakeWorker> worker_;
   v1::AttemptId id_;
   v1::SweepSpec spec_;
@@ -472,8 +476,74 @@ void DoubleCallsTest::AddArtifactCases(std::map<std::string, Case>& cases) {
   };
 }
 
+// By a coordinator that asks for tokens; `admin` makes the calls.
+void DoubleCallsTest::AddTokenCases(std::map<std::string, Case>& cases) {
+  const auto ask_for_tokens = [this] {
+    Stop();
+    security_.emplace();
+    Start();
+  };
+  const auto admin = [this] {
+    return v1::AdminService::NewStub(
+        OpenChannel(*ReadAccessFile(folder_ + "/access/admin.access"), 0));
+  };
+  const auto create = [this, admin](v1::Role role) -> absl::StatusOr<std::string> {
+    grpc::ClientContext context;
+    v1::CreateTokenRequest request;
+    request.set_request_id(id1_);
+    request.set_role(role);
+    v1::CreateTokenResponse response;
+    const grpc::Status status = admin()->CreateToken(&context, request, &response);
+    if (!status.ok()) return FromGrpc(status);
+    // The file also says the address, which a restart here changes.
+    return response.token().SerializeAsString() + ParseAccess(response.access_file())->token;
+  };
+  const auto revoke = [this, admin](const std::string& id) -> absl::StatusOr<std::string> {
+    grpc::ClientContext context;
+    v1::RevokeTokenRequest request;
+    request.set_request_id(id2_);
+    request.set_id(id);
+    v1::Token token;
+    const grpc::Status status = admin()->RevokeToken(&context, request, &token);
+    if (!status.ok()) return FromGrpc(status);
+    return token.SerializeAsString();
+  };
+  // Of viewers: all, and those that are revoked.
+  const auto viewers = [admin] {
+    grpc::ClientContext context;
+    v1::ListTokensResponse response;
+    EXPECT_TRUE(admin()->ListTokens(&context, {}, &response).ok());
+    int all = 0, revoked = 0;
+    for (const v1::Token& token : response.tokens()) {
+      all += token.role() == v1::ROLE_VIEWER ? 1 : 0;
+      revoked += token.revoked_ms() > 0 ? 1 : 0;
+    }
+    return absl::StrCat(all, " ", revoked);
+  };
+  const auto made_id = [create] {
+    v1::Token token;
+    const std::string text = *create(v1::ROLE_VIEWER);
+    EXPECT_TRUE(token.ParseFromString(text.substr(0, text.find("rt_"))));
+    return token.id();
+  };
+  cases["AdminService.CreateToken"] = {
+      .prepare = ask_for_tokens,
+      .call = [create] { return create(v1::ROLE_VIEWER); },
+      .effect = viewers,
+      .expected_effect = "2 0",
+      .other_arguments = [create] { return create(v1::ROLE_ADMIN).status(); },
+  };
+  cases["AdminService.RevokeToken"] = {
+      .prepare = ask_for_tokens,
+      .call = [revoke, made_id] { return revoke(made_id()); },
+      .effect = viewers,
+      .expected_effect = "2 1",
+  };
+}
+
 std::map<std::string, Case> DoubleCallsTest::Cases() {
   std::map<std::string, Case> cases;
+  AddTokenCases(cases);
   AddSweepCases(cases);
   AddJobCases(cases);
   AddWorkerCases(cases);

@@ -35,10 +35,19 @@ void RpcTest::Start() {
   coordinator_ = std::make_unique<Coordinator>(*store_, clock_, options);
   ASSERT_TRUE(coordinator_->Start().ok());
   upkeep_ = std::make_unique<Upkeep>(folder_, *artifacts_, clock_ahead_);
-  services_ = std::make_unique<Services>(*coordinator_, store_->reader(), *artifacts_, *logs_,
-                                         *upkeep_, options.max_jobs, limits_);
+  if (security_.has_value()) {
+    auto access = AccessFolder::Open(folder_ + "/access", *security_, absl::Now());
+    ASSERT_TRUE(access.ok()) << access.status();
+    access_ = *std::move(access);
+  }
+  services_ =
+      std::make_unique<Services>(*coordinator_, store_->reader(), *artifacts_, *logs_, *upkeep_,
+                                 clock_, options.max_jobs, access_.get(), limits_);
   server_ = *RpcServer::Start({.host = "127.0.0.1", .port = 0, .loopback = true}, services_->all(),
-                              transport_);
+                              transport_, access_ == nullptr ? TlsFiles{} : access_->tls_files());
+  if (access_ != nullptr) {
+    ASSERT_TRUE(access_->Publish({server_->address()}, absl::Now()).ok());
+  }
   channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
   sweeps_ = v1::SweepService::NewStub(channel_);
   workers_ = v1::WorkerService::NewStub(channel_);
@@ -51,6 +60,7 @@ void RpcTest::Stop() {
   if (server_ != nullptr) server_->Shutdown(absl::Milliseconds(500));
   server_.reset();
   services_.reset();
+  access_.reset();
   upkeep_.reset();
   coordinator_.reset();
   store_.reset();

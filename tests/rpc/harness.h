@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "retort/v1/artifact_service.grpc.pb.h"
 #include "retort/v1/sweep_service.grpc.pb.h"
 #include "retort/v1/worker_service.grpc.pb.h"
+#include "server/access/access_folder.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/artifacts/log_store.h"
 #include "server/coordinator.h"
@@ -46,6 +48,8 @@ class RpcTest : public testing::Test {
   // The bounds that the next Start serves with.
   RpcLimits limits_;
   TransportLimits transport_;
+  // With it the next Start asks for tokens.
+  std::optional<AccessOptions> security_;
 
   void SetUp() override;
   void TearDown() override;
@@ -76,6 +80,7 @@ class RpcTest : public testing::Test {
   ClockAhead clock_ahead_;
   std::unique_ptr<Upkeep> upkeep_;
   std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<AccessFolder> access_;  // null: no tokens are asked for
   std::unique_ptr<Services> services_;
   std::unique_ptr<RpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;

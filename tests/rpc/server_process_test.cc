@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/access/access.h"
+#include "common/access/link.h"
 #include "common/files.h"
 #include "retort/v1/sweep_service.grpc.pb.h"
 
@@ -89,8 +91,9 @@ class ServerProcessTest : public testing::Test {
     return flags;
   }
   bool Answers(const std::string& address) {
-    auto stub =
-        v1::SweepService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+    auto stub = v1::SweepService::NewStub(
+        OpenChannel(*ReadAccessFile(folder_ + "/data/access/viewer.access"), 0));
+    EXPECT_EQ(ReadAccessFile(folder_ + "/data/access/viewer.access")->addresses.front(), address);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
     v1::ListSweepsResponse response;
@@ -143,7 +146,10 @@ TEST_F(ServerProcessTest, BadFlagsAreNamed) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{}, "--folder"},
       {GoodFlagsAnd({"--no-such-flag"}), "--no-such-flag"},
-      {GoodFlagsAnd({"--listen", "0.0.0.0:0"}), "--insecure"},
+      {GoodFlagsAnd({"--advertise", "a/b"}), "--advertise: 'a/b"},
+      {GoodFlagsAnd({"--tls", "--insecure"}), "--insecure: contradicts"},
+      {GoodFlagsAnd({"--tls-cert", "/c.pem"}), "--tls-cert and --tls-key go together"},
+      {GoodFlagsAnd({"--client-ca", "/c.pem"}), "--client-ca: means nothing"},
       {GoodFlagsAnd({"--listen", "nowhere"}), "'nowhere'"},
       {GoodFlagsAnd({"--lease", "1s"}), "--lease 1s"},
       {GoodFlagsAnd({"--max-jobs", "0"}), "--max-jobs"},

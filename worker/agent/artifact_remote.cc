@@ -54,8 +54,11 @@ class GrpcArtifactRemote::Call {
   grpc::ClientContext context_;
 };
 
-GrpcArtifactRemote::GrpcArtifactRemote(std::shared_ptr<grpc::ChannelInterface> channel)
-    : stub_(v1::ArtifactService::NewStub(std::move(channel))) {}
+GrpcArtifactRemote::GrpcArtifactRemote(ChannelSource channel) : channel_(std::move(channel)) {}
+
+std::unique_ptr<v1::ArtifactService::Stub> GrpcArtifactRemote::NewStub() const {
+  return v1::ArtifactService::NewStub(channel_());
+}
 
 void GrpcArtifactRemote::Shutdown() {
   std::lock_guard lock(mutex_);
@@ -80,7 +83,7 @@ absl::Status GrpcArtifactRemote::Download(const v1::ArtifactRef& artifact,
   v1::DownloadRequest request;
   request.set_sha256(artifact.sha256());
   request.set_offset(have);
-  const auto reader = stub_->Download(call.context(), request);
+  const auto reader = NewStub()->Download(call.context(), request);
   absl::Status written;
   v1::DownloadResponse response;
   while (written.ok() && reader->Read(&response)) {
@@ -99,7 +102,7 @@ absl::Status GrpcArtifactRemote::Upload(const v1::ArtifactRef& artifact, const s
     Call call(*this, kShortCall);
     v1::UploadStatusRequest request;
     request.set_sha256(artifact.sha256());
-    const grpc::Status status = stub_->UploadStatus(call.context(), request, &so_far);
+    const grpc::Status status = NewStub()->UploadStatus(call.context(), request, &so_far);
     if (!status.ok()) return Annotate(FromGrpc(status), what);
     if (so_far.complete()) return absl::OkStatus();
   }
@@ -110,7 +113,7 @@ absl::Status GrpcArtifactRemote::Upload(const v1::ArtifactRef& artifact, const s
   }
   Call call(*this, kLongCall);
   v1::UploadResponse response;
-  const auto writer = stub_->Upload(call.context(), &response);
+  const auto writer = NewStub()->Upload(call.context(), &response);
   v1::UploadRequest request;
   *request.mutable_artifact() = artifact;
   request.set_offset(so_far.offset());

@@ -2,6 +2,7 @@
 #ifndef RETORT_WORKER_AGENT_ARTIFACT_REMOTE_H_
 #define RETORT_WORKER_AGENT_ARTIFACT_REMOTE_H_
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -26,7 +27,9 @@ class ArtifactRemote {
 
 class GrpcArtifactRemote : public ArtifactRemote {
  public:
-  explicit GrpcArtifactRemote(std::shared_ptr<grpc::ChannelInterface> channel);
+  // `channel` gives the channel for a call, on any thread.
+  using ChannelSource = std::function<std::shared_ptr<grpc::ChannelInterface>()>;
+  explicit GrpcArtifactRemote(ChannelSource channel);
 
   absl::Status Download(const v1::ArtifactRef& artifact, const std::string& path) override;
   absl::Status Upload(const v1::ArtifactRef& artifact, const std::string& path) override;
@@ -36,7 +39,9 @@ class GrpcArtifactRemote : public ArtifactRemote {
  private:
   class Call;
 
-  std::unique_ptr<v1::ArtifactService::Stub> stub_;
+  std::unique_ptr<v1::ArtifactService::Stub> NewStub() const;
+
+  const ChannelSource channel_;
   std::mutex mutex_;
   // Guarded by mutex_.
   std::set<grpc::ClientContext*> calls_;

@@ -11,37 +11,15 @@ namespace {
 
 // A stream that lives longer is opened anew, so that none waits for ever on a peer that is stuck.
 constexpr std::chrono::minutes kStreamLimit(10);
-constexpr int kMostMessageBytes = 16 << 20;
-constexpr int kKeepaliveMs = 30'000;
-constexpr int kKeepaliveTimeoutMs = 10'000;
-constexpr int kFirstReconnectMs = 200;
-constexpr int kMostReconnectMs = 500;  // a small part of the shortest lease, which is 2 s
 
 }  // namespace
 
-bool IsLoopback(const std::string& address) {
-  if (address.starts_with("unix:")) return true;
-  const std::string host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
-}
+GrpcCoordinatorClient::GrpcCoordinatorClient(ChannelSource channel, Post post, Answers answers)
+    : channel_(std::move(channel)), post_(std::move(post)), answers_(std::move(answers)) {}
 
-std::shared_ptr<grpc::Channel> PlainChannel(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMostReconnectMs);
-  arguments.SetMaxReceiveMessageSize(kMostMessageBytes);
-  arguments.SetMaxSendMessageSize(kMostMessageBytes);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+std::unique_ptr<v1::WorkerService::Stub> GrpcCoordinatorClient::NewStub() const {
+  return v1::WorkerService::NewStub(channel_());
 }
-
-GrpcCoordinatorClient::GrpcCoordinatorClient(std::shared_ptr<grpc::ChannelInterface> channel,
-                                             Post post, Answers answers)
-    : stub_(v1::WorkerService::NewStub(std::move(channel))),
-      post_(std::move(post)),
-      answers_(std::move(answers)) {}
 
 GrpcCoordinatorClient::~GrpcCoordinatorClient() {
   if (metrics_) metrics_->Cancel();
@@ -73,7 +51,7 @@ void GrpcCoordinatorClient::Sync(const v1::SyncRequest& request, absl::Duration 
     syncs_.insert(&call->context);
   }
   Call& started = *call;
-  stub_->async()->Sync(
+  NewStub()->async()->Sync(
       &started.context, &started.request, &started.response,
       [this, call = std::move(call)](const grpc::Status& status) {
         absl::StatusOr<v1::SyncResponse> response = std::move(call->response);
@@ -109,7 +87,7 @@ void GrpcCoordinatorClient::SendMetrics(const v1::MetricBatch& batch) {
     };
     metrics_ = MetricStream::Start(
         [this](grpc::ClientContext* context, MetricStream* stream) {
-          stub_->async()->StreamMetrics(context, stream);
+          NewStub()->async()->StreamMetrics(context, stream);
         },
         kStreamLimit, std::move(answers));
   }
@@ -132,10 +110,11 @@ void GrpcCoordinatorClient::SendLog(const v1::LogChunk& chunk) {
       });
       CallEnded();
     };
-    logs_ =
-        LogStream::Start([this](grpc::ClientContext* context,
-                                LogStream* stream) { stub_->async()->StreamLogs(context, stream); },
-                         kStreamLimit, std::move(answers));
+    logs_ = LogStream::Start(
+        [this](grpc::ClientContext* context, LogStream* stream) {
+          NewStub()->async()->StreamLogs(context, stream);
+        },
+        kStreamLimit, std::move(answers));
   }
   logs_->Send(chunk);
 }

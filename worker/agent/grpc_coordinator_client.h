@@ -15,11 +15,8 @@
 
 namespace retort {
 
-// True if the address (HOST:PORT, or unix:PATH) cannot be reached from other machines.
-bool IsLoopback(const std::string& address);
-
-// A channel without encryption, with keepalive and quick reconnecting. Does not wait.
-std::shared_ptr<grpc::Channel> PlainChannel(const std::string& address);
+// Gives the channel for a call: another one when the coordinator is somewhere else.
+using ChannelSource = std::function<std::shared_ptr<grpc::ChannelInterface>()>;
 
 // Threads: one calls it; the answers run where `post` puts them, which must be that same thread.
 class GrpcCoordinatorClient : public CoordinatorClient {
@@ -33,8 +30,7 @@ class GrpcCoordinatorClient : public CoordinatorClient {
   };
   using Post = std::function<void(std::function<void()>)>;
 
-  GrpcCoordinatorClient(std::shared_ptr<grpc::ChannelInterface> channel, Post post,
-                        Answers answers);
+  GrpcCoordinatorClient(ChannelSource channel, Post post, Answers answers);
   // Ends all calls and waits until nothing of them runs any more. What was posted must not run
   // afterwards.
   ~GrpcCoordinatorClient() override;
@@ -49,7 +45,9 @@ class GrpcCoordinatorClient : public CoordinatorClient {
 
   void CallEnded();
 
-  const std::unique_ptr<v1::WorkerService::Stub> stub_;
+  std::unique_ptr<v1::WorkerService::Stub> NewStub() const;
+
+  const ChannelSource channel_;
   const Post post_;
   const Answers answers_;
   // Of the calling thread.

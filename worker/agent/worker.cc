@@ -107,8 +107,9 @@ Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, 
       ledger_(std::move(ledger)),
       spool_(std::move(spool)),
       cache_(std::move(cache)),
-      channel_(PlainChannel(options.coordinator)),
-      remote_(channel_) {
+      link_(options.access,
+            LinkOptions{.say = [](const std::string& words) { spdlog::info("{}", words); }}),
+      remote_([this] { return link_.channel(); }) {
   ProcessPool::Answers runners;
   runners.event = [this](int slot, const v1::RunnerEvent& event) {
     agent_->OnRunnerEvent(slot, event, clock_.Read());
@@ -153,13 +154,13 @@ Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, 
   answers.log_ack = [this](const v1::LogAck& ack) { agent_->OnLogAck(ack, clock_.Read()); };
   answers.logs_broken = [this] { agent_->OnLogsBroken(clock_.Read()); };
   client_ = std::make_unique<GrpcCoordinatorClient>(
-      channel_, [this](std::function<void()> task) { loop_.Post(std::move(task)); },
-      std::move(answers));
+      [this] { return link_.channel(); },
+      [this](std::function<void()> task) { loop_.Post(std::move(task)); }, std::move(answers));
 
   agent_ = std::make_unique<Agent>(AgentOptionsOf(options, incarnation, clock_.Read()), *client_,
                                    *pool_, *mover_, spool_);
   spdlog::info("worker {}: {} slots of {} threads, coordinator {}", options.id, options.slots,
-               options.threads, options.coordinator);
+               options.threads, link_.address());
 }
 
 Worker::~Worker() {

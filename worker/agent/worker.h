@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/access/link.h"
 #include "common/clock.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/artifact_mover.h"
@@ -20,7 +21,7 @@
 namespace retort {
 
 struct WorkerOptions {
-  std::string coordinator;  // HOST:PORT
+  AccessSource access;
   std::string id;
   std::string host;
   std::string version;
@@ -67,7 +68,7 @@ class Worker {
   RunnerLedger ledger_;
   DiskSpool spool_;
   std::unique_ptr<ArtifactCache> cache_;
-  std::shared_ptr<grpc::Channel> channel_;
+  Link link_;
   GrpcArtifactRemote remote_;
   std::unique_ptr<ProcessPool> pool_;
   std::unique_ptr<ArtifactMover> mover_;

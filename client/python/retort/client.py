@@ -20,6 +20,7 @@ import grpc
 import pandas as pd
 
 from . import safetensors, tables
+from .access import choose
 from .dataset import Dataset
 from .errors import (CoordinatorError, InvalidArgument, NotFound, RetortError, SweepFailed, TimedOut, Unavailable,
                      from_grpc)
@@ -84,31 +85,23 @@ def _job(job: str) -> str:
     return f"jobs/{job}"
 
 
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0]
-    return host in ("localhost", "[::1]") or host.startswith("127.") or address.startswith("unix:")
-
-
 class Client:
     """A connection to a coordinator. May be used from several threads; close it, or use it in `with`.
 
-    address: HOST:PORT, or the environment's RETORT_COORDINATOR, or 127.0.0.1:7641. What is said goes in clear: another
-      machine's needs `insecure=True`.
+    address: HOST:PORT, or the environment's RETORT_COORDINATOR, or the access file's, or 127.0.0.1:7641.
+    access: the coordinator's access file, or the environment's RETORT_ACCESS; that of a coordinator of the same user on this
+      machine is found without. Without one what is said goes in clear: another machine's needs `insecure=True`.
     timeout_s: of one call. patience_s: how long calls are repeated while the coordinator is away.
     program: the `retort` command, which reads sweep files; by default RETORT_PROGRAM, or the one on the PATH.
     """
 
-    def __init__(self, address: str | None = None, *, insecure: bool = False, timeout_s: float = 60,
-                 patience_s: float = 15, program: str | os.PathLike[str] | None = None):
-        self.address = address or os.environ.get("RETORT_COORDINATOR") or "127.0.0.1:7641"
-        if ":" not in self.address:
-            raise InvalidArgument(f"address: {self.address!r}; must be HOST:PORT")
-        if not _is_loopback(self.address) and not insecure:
-            raise InvalidArgument(f"address: {self.address!r} is another machine, and what is said goes in clear; "
-                                  "insecure=True allows it")
+    def __init__(self, address: str | None = None, *, access: str | os.PathLike[str] | None = None, insecure: bool = False,
+                 timeout_s: float = 60, patience_s: float = 15, program: str | os.PathLike[str] | None = None):
+        self._access = choose(access, address, insecure)
+        self.address = self._access.address
         self._insecure, self._timeout_s, self._patience_s = insecure, timeout_s, patience_s
         self._program = program or os.environ.get("RETORT_PROGRAM")
-        self._channel = grpc.insecure_channel(self.address, _OPTIONS)
+        self._channel = self._access.channel(_OPTIONS)
         self._sweeps = sweep_service_pb2_grpc.SweepServiceStub(self._channel)
         self._artifacts = artifact_service_pb2_grpc.ArtifactServiceStub(self._channel)
 
@@ -172,6 +165,8 @@ class Client:
             raise NotFound(f"program: {program or 'retort'} is not there; sweeps are read by the `retort` command: put it on "
                            "the PATH, or name it in RETORT_PROGRAM or Client(program=...)")
         command = [os.fspath(program), *arguments, "-o", "json", "--coordinator", self.address]
+        if self._access.path is not None:
+            command += ["--access", self._access.path]
         done = subprocess.run(command + ["--insecure"] * self._insecure, input=text, capture_output=True, text=True,
                               check=False)
         if done.returncode != 0:

@@ -382,7 +382,7 @@ TEST_F(WorkerTest, WrongArgumentsAreUsageErrorsThatSayWhatWouldBeRight) {
     std::string message;
   } cases[] = {
       {{"--coordinator", "somewhere", "--runner", runner}, "'somewhere'; expected HOST:PORT"},
-      {{"--coordinator", "10.1.2.3:7641", "--runner", runner}, "give --insecure"},
+      {{"--coordinator", "10.1.2.3:7641", "--runner", runner}, "allow it with --insecure"},
       {{"--runner", "/nowhere"}, "--runner: /nowhere is no program"},
       {{"--id", "Not A Name", "--runner", runner}, "--id"},
       {{"--slots", "0", "--runner", runner}, "--slots"},

@@ -30,7 +30,7 @@ class ConfigTest : public ::testing::Test {
   int Run(std::vector<std::string> args, const std::string& file) {
     std::ofstream(path_, std::ios::binary) << file;
     std::ostringstream out, err;
-    Context context{.terminal = Terminal{out, err}, .coordinator = "127.0.0.1:1"};
+    Context context{.terminal = Terminal{out, err}, .choice = {.coordinator = "127.0.0.1:1"}};
     const int code = RunCommandLine(std::move(args), context, {path_, true});
     out_ = out.str();
     err_ = err.str();
@@ -86,7 +86,7 @@ TEST_F(ConfigTest, FlagsOfTheFileCanBeTakenBack) {
   EXPECT_EQ(Run({"data", "show", "/nonexistent"}, there), kUsage);
   EXPECT_THAT(err_, HasSubstr("/nonexistent"));
   EXPECT_EQ(Run({"data", "show", "/nonexistent", "--insecure=false"}, there), kUsage);
-  EXPECT_THAT(err_, HasSubstr("--insecure allows it"));
+  EXPECT_THAT(err_, HasSubstr("allow it with --insecure"));
 }
 
 TEST(ConfigPlace, IsNamedOrInTheUsualFolders) {

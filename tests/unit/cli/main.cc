@@ -10,7 +10,8 @@
 int main(int argc, char** argv) {
   if (argc > 1 && std::strcmp(argv[1], "__child") == 0) return retort::BecomeChild(argc, argv);
   if (argc > 2 && std::strcmp(argv[1], "__retort") == 0) {
-    retort::Context context{.terminal = retort::Terminal::OfProcess(), .coordinator = argv[2]};
+    retort::Context context{.terminal = retort::Terminal::OfProcess(),
+                            .choice = {.coordinator = argv[2]}};
     return retort::RunCommandLine({argv + 3, argv + argc}, context);
   }
   ::testing::InitGoogleTest(&argc, argv);

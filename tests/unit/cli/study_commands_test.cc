@@ -57,7 +57,7 @@ class StudyCommandsTest : public ::testing::Test {
 
   Ran Run(std::vector<std::string> args) {
     std::ostringstream out, err;
-    Context context{.terminal = Terminal{out, err}, .coordinator = fake_.address()};
+    Context context{.terminal = Terminal{out, err}, .choice = {.coordinator = fake_.address()}};
     const int code = RunCommandLine(std::move(args), context);
     return {code, out.str(), err.str()};
   }

@@ -267,7 +267,9 @@ TEST_F(CoordinatorTest, InterruptedExpansionGoesOnAfterARestart) {
   while (store_.failed() < 2) absl::SleepFor(absl::Milliseconds(5));
   EXPECT_EQ(memory_->reader().Sweep("one")->state(), v1::SWEEP_STATE_EXPANDING);
   coordinator_->Stop();
-  EXPECT_EQ(ended.get_future().get().code(), absl::StatusCode::kUnavailable);
+  // On a busy machine its patience may have ended before the coordinator did.
+  EXPECT_THAT(ended.get_future().get().code(),
+              testing::AnyOf(absl::StatusCode::kUnavailable, absl::StatusCode::kResourceExhausted));
   store_.Fail(Outcome::kNotDone, 0);
   coordinator_.reset();
   Start();
