@@ -1,0 +1,10 @@
+#include "client/data/csv_file.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  (void)retort::ParseCsv(std::string_view(reinterpret_cast<const char*>(data), size), "f.csv");
+  return 0;
+}
