@@ -22,6 +22,7 @@ constexpr size_t kHeaderBytes = 128;
 constexpr size_t kTagBytes = 8;
 constexpr size_t kMaxElementBytes = size_t{1} << 30;
 constexpr uint32_t kMatrixType = 14, kCompressedType = 15;
+constexpr uint32_t kTextClass = 4, kUtf8Type = 16;
 constexpr uint32_t kFirstNumericClass = 6, kLastNumericClass = 15;
 
 absl::Status Damaged(const std::string& path, const std::string& why) {
@@ -93,13 +94,19 @@ std::optional<std::string> Unpack(std::string_view packed, std::string& why) {
   return std::nullopt;
 }
 
-// What is wrong with the parts of a matrix element, or nothing. Only of numeric arrays: others are
-// refused later by their class.
+// What is wrong with the parts of a matrix element, or nothing. Arrays that hold others are
+// refused: matio asks for as much memory as any part of them says that it has (seen: 6.9 GB for 280
+// bytes).
 std::optional<std::string> WrongMatrix(std::string_view matrix, bool swap) {
   const auto flags = ReadElement(matrix, 0, swap);
   if (!flags || flags->data.size() != 8) return "a variable has no flags";
   const uint32_t array_class = ReadU32(flags->data, 0, swap) & 0xff;
-  if (array_class < kFirstNumericClass || array_class > kLastNumericClass) return std::nullopt;
+  const bool text = array_class == kTextClass;
+  if (!text && (array_class < kFirstNumericClass || array_class > kLastNumericClass)) {
+    return "a variable is no plain matrix (cells, structs, objects, sparse ones), which is not "
+           "read; "
+           "save the matrices that are meant, by name";
+  }
   const bool complex = (ReadU32(flags->data, 0, swap) & 0x800) != 0;
   const auto extents = ReadElement(matrix, flags->end, swap);
   if (!extents || extents->data.size() < 8 || extents->data.size() % 4 != 0) {
@@ -115,8 +122,10 @@ std::optional<std::string> WrongMatrix(std::string_view matrix, bool swap) {
   size_t at = name->end;
   for (int part = 0; part < (complex ? 2 : 1); ++part) {
     const auto numbers = ReadElement(matrix, at, swap);
-    if (!numbers || BytesOfType(numbers->type) == 0 ||
-        numbers->data.size() != count * BytesOfType(numbers->type)) {
+    const size_t width = !numbers                             ? 0
+                         : text && numbers->type == kUtf8Type ? 1  // more for what is not ASCII
+                                                              : BytesOfType(numbers->type);
+    if (width == 0 || numbers->data.size() != count * width) {
       return "a variable's numbers do not fit its extents";
     }
     at = numbers->end;
