@@ -15,6 +15,14 @@ bool IsOver(core::SweepState state) {
   return state == core::SweepState::kDone || state == core::SweepState::kCancelled;
 }
 
+// True of a worker that has been heard of within a lease.
+bool IsPresent(const core::Worker& worker) { return worker.deadline != absl::InfiniteDuration(); }
+
+int64_t SlotsOf(const core::Worker& worker) {
+  const bool takes = worker.row.state == core::WorkerState::kActive && !worker.draining;
+  return IsPresent(worker) && takes ? static_cast<int64_t>(worker.row.slots.size()) : 0;
+}
+
 }  // namespace
 
 double ExpectedSeconds(const core::SweepRow& row, int64_t slots) {
@@ -34,6 +42,25 @@ double ExpectedSeconds(const core::SweepRow& row, int64_t slots) {
   return all_s / static_cast<double>(std::clamp<int64_t>(open, 1, slots));
 }
 
+double ExpectedSeconds(const core::State& state, int64_t jobs, double cost) {
+  int64_t slots = 0;
+  for (int64_t key = 1; key <= state.workers(); ++key) {
+    slots += SlotsOf(state.worker(core::WorkerKey{key}));
+  }
+  core::SweepRow all;
+  for (int64_t key = 1; key <= state.sweeps(); ++key) {
+    const core::SweepRow& row = state.sweep(core::SweepKey{key}).row;
+    all.counts[core::IndexOf(core::JobState::kSucceeded)] +=
+        row.counts[core::IndexOf(core::JobState::kSucceeded)];
+    all.known += row.known;
+    all.cost_done += row.cost_done;
+    all.done_s += row.done_s;
+  }
+  all.counts[core::IndexOf(core::JobState::kQueued)] = jobs;
+  all.cost_open = cost;
+  return ExpectedSeconds(all, slots);
+}
+
 Progress ProgressOf(const core::State& state, const Now& now) {
   Progress progress;
   int64_t slots = 0;
@@ -41,14 +68,11 @@ Progress ProgressOf(const core::State& state, const Now& now) {
   for (int64_t key = 1; key <= state.workers(); ++key) {
     const core::Worker& worker = state.worker(core::WorkerKey{key});
     Progress::Worker& seen = progress.workers[WorkerName(worker.row.name)];
-    const bool present = worker.deadline != absl::InfiniteDuration();
     seen.seen = absl::InfinitePast();
-    if (present) {
+    if (IsPresent(worker)) {
       seen.seen = now.wall - (now.monotonic - (worker.deadline - state.options().lease));
     }
-    if (present && worker.row.state == core::WorkerState::kActive && !worker.draining) {
-      slots += static_cast<int64_t>(worker.row.slots.size());
-    }
+    slots += SlotsOf(worker);
     for (const core::JobKey job : worker.leases) {
       const JobId& id = state.job(job).id;
       seen.jobs.push_back(id);

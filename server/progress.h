@@ -36,6 +36,9 @@ Progress ProgressOf(const core::State& state, const Now& now);
 // the mean time of a job) and its cost over the rate of the attempts that succeeded, which leaves
 // the fixed part out. Negative if nothing has succeeded yet or there are no slots.
 double ExpectedSeconds(const core::SweepRow& row, int64_t slots);
+// The same of jobs of no sweep yet, `jobs` of them with the sum of costs `cost`, at the rate of all
+// sweeps, with the slots of the workers that are active and were heard of.
+double ExpectedSeconds(const core::State& state, int64_t jobs, double cost);
 
 }  // namespace retort
 

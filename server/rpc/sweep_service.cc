@@ -43,12 +43,46 @@ std::string NextToken(const std::optional<int64_t>& next, const std::string& arg
   return next.has_value() ? MakePageToken(absl::StrCat(*next), arguments) : std::string();
 }
 
-// Of `ids`, how many jobs have succeeded already. Runs on the strand.
-int64_t CountKnown(const core::State& state, const std::vector<JobId>& ids) {
-  return std::count_if(ids.begin(), ids.end(), [&state](const JobId& id) {
-    const core::JobKey key = state.FindJob(id);
-    return key && state.job(key).row.state == core::JobState::kSucceeded;
-  });
+// Most jobs that an answer lists of what a sweep would be.
+constexpr size_t kMostPlanned = 5000;
+
+struct Planned {
+  JobId id;
+  double cost;
+};
+
+void AddPlanned(const core::NewJob& job, v1::CreateSweepResponse* response) {
+  v1::Job& planned = *response->add_plan();
+  planned.set_name(JobName(job.id));
+  planned.set_kind(job.kind == core::JobKind::kTeacher ? v1::JOB_KIND_TEACHER
+                                                       : v1::JOB_KIND_STUDENT);
+  planned.set_model(job.model);
+  planned.set_method(job.method);
+  planned.set_teacher(job.teacher_label);
+  planned.set_seed(job.seed);
+  planned.set_fold(job.fold);
+  planned.set_epochs(job.epochs);
+  planned.set_expected_cost(job.expected_cost);
+  planned.set_memory_bytes(job.memory_bytes);
+  if (job.teacher) planned.set_teacher_job(JobName(*job.teacher));
+}
+
+// What is known of the jobs, and how long the others would take. Runs on the strand.
+void TellKnown(const core::State& state, const std::vector<Planned>& jobs,
+               v1::CreateSweepResponse* response) {
+  int64_t known = 0;
+  double cost = 0;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const core::JobKey key = state.FindJob(jobs[i].id);
+    const bool succeeded = key && state.job(key).row.state == core::JobState::kSucceeded;
+    succeeded ? ++known : cost += jobs[i].cost;
+    if (!key || i >= kMostPlanned) continue;
+    response->mutable_plan(static_cast<int>(i))
+        ->set_state(static_cast<v1::JobState>(state.job(key).row.state));
+  }
+  response->set_known_jobs(known);
+  const int64_t open = static_cast<int64_t>(jobs.size()) - known;
+  response->set_expected_s(open == 0 ? 0 : ExpectedSeconds(state, open, cost));
 }
 
 }  // namespace
@@ -129,12 +163,13 @@ void SweepService::Validate(const v1::CreateSweepRequest& request,
   auto jobs = core::Expand(request.spec(), {.jobs = parts_.max_jobs});
   if (!jobs.ok()) return change.reactor->Finish(ToGrpc(jobs.status()));
   response->set_jobs(static_cast<int64_t>(jobs->size()));
-  auto ids = std::make_shared<std::vector<JobId>>();
-  for (const core::NewJob& job : *jobs) ids->push_back(job.id);
+  auto planned = std::make_shared<std::vector<Planned>>();
+  for (const core::NewJob& job : *jobs) {
+    if (planned->size() < kMostPlanned) AddPlanned(job, response);
+    planned->push_back({job.id, job.expected_cost});
+  }
   parts_.coordinator.Inspect(
-      [ids, response](const core::State& state) {
-        response->set_known_jobs(CountKnown(state, *ids));
-      },
+      [planned, response](const core::State& state) { TellKnown(state, *planned, response); },
       [response, change](absl::StatusOr<Answer> answer) {
         response->mutable_sweep()->set_known_jobs(response->known_jobs());
         change.reactor->Finish(ToGrpc(answer.status()));

@@ -72,6 +72,11 @@ TEST_F(ClientCallsTest, ValidateOnlyLeavesNothing) {
   EXPECT_EQ(answer->jobs(), 4);
   EXPECT_EQ(answer->known_jobs(), 0);
   EXPECT_EQ(answer->sweep().name(), "");
+  EXPECT_LT(answer->expected_s(), 0) << "nothing was measured yet";
+  ASSERT_EQ(answer->plan_size(), 4);
+  EXPECT_EQ(answer->plan(0).kind(), v1::JOB_KIND_TEACHER);
+  EXPECT_EQ(answer->plan(0).state(), v1::JOB_STATE_UNSPECIFIED);
+  EXPECT_EQ(answer->plan(1).teacher_job(), answer->plan(0).name());
   EXPECT_TRUE(Jobs("").empty());
 }
 
@@ -84,7 +89,14 @@ TEST_F(ClientCallsTest, KnownJobsAreCountedAndNotRunAgain) {
   ASSERT_TRUE(worker.Sync(0).ok());
   worker.Succeed(lease->id(), Upload("weights"), 0);
   ASSERT_EQ(worker.Sync(0)->acknowledged_size(), 1);
-  EXPECT_EQ(Create(ScratchSweep("more", 3), "", true)->known_jobs(), 1);
+  const auto plan = Create(ScratchSweep("more", 3), "", true);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->known_jobs(), 1);
+  ASSERT_EQ(plan->plan_size(), 3);
+  EXPECT_EQ(plan->plan(0).name(), Jobs("").at(0).name());
+  EXPECT_EQ(plan->plan(0).state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(plan->plan(1).state(), v1::JOB_STATE_UNSPECIFIED);
+  EXPECT_GT(plan->expected_s(), 0);
   auto created = Create(ScratchSweep("more", 3));
   ASSERT_TRUE(created.ok()) << created.status();
   EXPECT_EQ(created->jobs(), 3);
