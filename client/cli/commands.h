@@ -26,11 +26,22 @@ void AddModelCommands(CLI::App& app, Context& context);
 void AddTokenCommands(CLI::App& admin, Context& context);
 // `export`, of the group `sweep`.
 void AddSweepExport(CLI::App& group, Context& context);
+// `submit` and `wait`, of the group `sweep`.
+void AddSweepSubmit(CLI::App& group, Context& context);
+void AddSweepWait(CLI::App& group, Context& context);
+// `watch`, of the group `sweep`.
+void AddSweepWatch(CLI::App& group, Context& context);
 // `compare`, of the group `job`.
 void AddJobCompare(CLI::App& group, Context& context);
 // `prepare`, of the group `data`.
 void AddPrepareCommand(CLI::App& group, Context& context);
 void AddQueryCommand(CLI::App& app, Context& context);
+// `completion` and `man`, which describe all of `app`.
+void AddManualCommands(CLI::App& app, Context& context);
+
+// All of them, and the program's own options. `configured` is what came of the configuration file
+// by the time that a line has been parsed.
+void AddCommands(CLI::App& app, Context& context, const absl::Status& configured);
 
 // Runs one command line (without the program's name) and returns the exit code. What stands in the
 // configuration file comes after flags and environment.

@@ -31,7 +31,8 @@ enum ExitCode {
 // The code that a failed call ends the program with; kUsage for what the caller must change.
 ExitCode ExitCodeOf(const absl::Status& status);
 
-enum class Format { kTable, kJson, kJsonl, kCsv };
+// kName: of each row its name or id alone.
+enum class Format { kTable, kJson, kJsonl, kCsv, kName };
 
 // Where a command writes, and what it may assume of it. Data goes to `out`, messages to `err`.
 struct Terminal {

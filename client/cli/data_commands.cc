@@ -1,9 +1,13 @@
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/data_output.h"
+#include "client/cli/table.h"
 #include "client/data/join.h"
 #include "client/data/lag.h"
 #include "client/data/synth.h"
@@ -30,6 +34,41 @@ void Show(Context& context, const std::string& path) {
   if (!dataset.ok()) return context.Fail(dataset.status());
   EmitDataset(context, *dataset, path, ArtifactHash(Sha256Of(*bytes)).hex());
   context.terminal.err << Escaped(DescribeLags(EstimateLags(*dataset))) << std::flush;
+}
+
+// Every prepared dataset in a folder, by name. Files that are something else are not mentioned:
+// weights have the same ending.
+void List(Context& context, const std::string& folder) {
+  std::error_code error;
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (entry.path().extension() == ".safetensors") paths.push_back(entry.path().string());
+  }
+  if (error) {
+    return context.Fail(absl::InvalidArgumentError(absl::StrCat(folder, ": ", error.message())));
+  }
+  std::sort(paths.begin(), paths.end());
+  std::vector<Json> rows;
+  for (const std::string& path : paths) {
+    const auto bytes = ReadFile(path);
+    if (!bytes.ok()) continue;
+    const auto dataset = ToStatusOr(ParseDataset(*bytes, path));
+    if (!dataset.ok()) continue;
+    rows.push_back({{"path", path},
+                    {"windows", dataset->windows_count},
+                    {"channels", dataset->channels_count},
+                    {"subjects", dataset->subjects.size()},
+                    {"size_bytes", bytes->size()},
+                    {"sha256", ArtifactHash(Sha256Of(*bytes)).hex()}});
+  }
+  EmitRows(context, rows,
+           {{"path", "dataset", 0, {}, Room::kNeeded},
+            {"windows", "windows", 0, {}},
+            {"channels", "channels", 0, {}},
+            {"subjects", "subjects", 0, {}},
+            {"size_bytes", "bytes", 0, {}},
+            {"sha256", "sha256", 0,
+             [](const Json& row) { return row.at("sha256").get<std::string>().substr(0, 12); }}});
 }
 
 void AddSynth(CLI::App& group, Context& context) {
@@ -88,6 +127,10 @@ void AddDataCommands(CLI::App& app, Context& context) {
   AddPrepareCommand(*group, context);
   AddSynth(*group, context);
   AddJoin(*group, context);
+  CLI::App* list = group->add_subcommand("list", "prepared datasets in a folder");
+  const auto folder = std::make_shared<std::string>(".");
+  list->add_option("FOLDER", *folder, "where to look")->capture_default_str();
+  list->callback([&context, folder] { List(context, *folder); });
   CLI::App* show = group->add_subcommand(
       "show",
       "what is in a prepared dataset: subjects, heart rates, the floors that a model "

@@ -1,17 +1,11 @@
-#include <iostream>
-#include <iterator>
 #include <memory>
-#include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/cli/commands.h"
 #include "client/cli/progress.h"
 #include "client/cli/rows.h"
 #include "client/cli/table.h"
-#include "client/sdk/sweep_file.h"
 #include "client/sdk/sweep_schema.h"
-#include "common/status.h"
 
 namespace retort {
 namespace {
@@ -31,41 +25,6 @@ void EmitSweep(Context& context, const absl::StatusOr<v1::Sweep>& sweep) {
   EmitObject(context, SweepRow(*sweep));
 }
 
-void WaitAndEmit(Context& context, Client& client, const std::string& name,
-                 absl::Duration timeout) {
-  CatchInterrupts();
-  const auto ended = WaitWithProgress(context, client, name, timeout, {});
-  EmitSweep(context, ended);
-  if (ended.ok()) context.exit_code = ExitCodeOf(*ended);
-}
-
-struct SubmitFlags {
-  std::string file;
-  bool wait = false;
-  bool dry_run = false;
-};
-
-// The sweep file that another program writes; its paths are relative to the working folder.
-absl::StatusOr<SweepFile> ReadSweepFrom(std::istream& in) {
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  return ParseSweepFile(text, "standard input", ".");
-}
-
-void Submit(Context& context, const SubmitFlags& flags) {
-  const auto sweep = flags.file == "-" ? ReadSweepFrom(std::cin) : ReadSweepFile(flags.file);
-  if (!sweep.ok()) return context.Fail(sweep.status());
-  Client client = context.NewClient();
-  const auto created = client.Submit(sweep->spec, sweep->file_paths, flags.dry_run);
-  if (!created.ok()) return context.Fail(Annotate(created.status(), flags.file));
-  const std::string name = ShortName(created->sweep().name());
-  Json row = {{"sweep", flags.dry_run ? sweep->spec.name() : name},
-              {"jobs", created->jobs()},
-              {"known_jobs", created->known_jobs()},
-              {"new_jobs", created->jobs() - created->known_jobs()}};
-  if (!flags.wait || flags.dry_run) return EmitObject(context, row);
-  WaitAndEmit(context, client, name, absl::InfiniteDuration());
-}
-
 void List(Context& context) {
   const auto sweeps = context.NewClient().ListSweeps();
   if (!sweeps.ok()) return context.Fail(sweeps.status());
@@ -82,15 +41,6 @@ CLI::App* AddNamed(CLI::App& group, const char* command, const char* help, const
   added->add_option("SWEEP", *name, "name of the sweep")->required();
   added->callback([name, run] { run(*name); });
   return added;
-}
-
-void AddSubmit(CLI::App& group, Context& context) {
-  CLI::App* submit = group.add_subcommand("submit", "submit a sweep file");
-  const auto flags = std::make_shared<SubmitFlags>();
-  submit->add_option("FILE", flags->file, "sweep file, or - for standard input")->required();
-  submit->add_flag("--wait", flags->wait, "wait until all jobs have ended");
-  submit->add_flag("--dry-run", flags->dry_run, "only tell how many jobs it has and would run");
-  submit->callback([&context, flags] { Submit(context, *flags); });
 }
 
 }  // namespace
@@ -120,7 +70,9 @@ ExitCode ExitCodeOf(const v1::Sweep& sweep) {
 void AddSweepCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("sweep", "submit and steer sweeps");
   group->require_subcommand(1);
-  AddSubmit(*group, context);
+  AddSweepSubmit(*group, context);
+  AddSweepWait(*group, context);
+  AddSweepWatch(*group, context);
   AddSweepExport(*group, context);
   group->add_subcommand("list", "all sweeps, newest first")->callback([&context] {
     List(context);
@@ -130,23 +82,6 @@ void AddSweepCommands(CLI::App& app, Context& context) {
   AddNamed(*group, "show", "state of one sweep", [&context](const std::string& name) {
     EmitSweep(context, context.NewClient().GetSweep(name));
   });
-  const auto timeout = std::make_shared<std::string>("inf");
-  CLI::App* wait = AddNamed(
-      *group, "wait", "wait until all jobs have ended",
-      [&context, timeout](const std::string& name) {
-        absl::Duration patience;
-        if (!absl::ParseDuration(*timeout, &patience) || patience <= absl::ZeroDuration()) {
-          return context.Fail(absl::InvalidArgumentError(absl::StrCat(
-              "--timeout: '", *timeout, "'; expected a duration such as 90s, 15m or 1h30m")));
-        }
-        Client client = context.NewClient();
-        // A name that is wrong is an error at once, and not something to wait for.
-        if (const auto sweep = client.GetSweep(name); !sweep.ok()) {
-          return context.Fail(sweep.status());
-        }
-        WaitAndEmit(context, client, name, patience);
-      });
-  wait->add_option("--timeout", *timeout, "give up (exit code 5) after 90s, 15m, 1h30m");
   AddNamed(*group, "pause", "place no more of its jobs", [&context](const std::string& name) {
     EmitSweep(context, context.NewClient().PauseSweep(name));
   });

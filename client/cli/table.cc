@@ -68,20 +68,6 @@ void LeaveOut(std::vector<Strip>& strips, size_t fit, Predicate tells_little) {
   }
 }
 
-// The text within `width` characters.
-std::string Cut(const std::string& text, size_t width) {
-  if (ShownWidth(text) <= width) return text;
-  std::string out;
-  size_t shown = 0;
-  for (const char c : text) {
-    const bool begins = (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-    if (begins && shown + 1 == width) break;
-    shown += begins;
-    out += c;
-  }
-  return out + "…";
-}
-
 // Takes from the widest text column, one character at a time, until a line fits.
 void Shrink(std::vector<Strip>& strips, size_t fit) {
   while (LineWidth(strips) > fit) {
@@ -113,6 +99,13 @@ void Flatten(const std::string& path, const Json& value,
   }
 }
 
+// What a row is called: the value that stands first.
+std::string NameOf(const Json& row) {
+  if (row.empty()) return "";
+  const Json& name = row.begin().value();
+  return name.is_string() ? Escaped(name.get<std::string>()) : name.dump();
+}
+
 std::string CsvField(const Json& value) {
   if (value.is_null()) return "";
   const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
@@ -128,6 +121,20 @@ size_t ShownWidth(const std::string& text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   }));
+}
+
+std::string Cut(const std::string& text, size_t width) {
+  if (ShownWidth(text) <= width) return text;
+  if (width == 0) return "";
+  std::string out;
+  size_t shown = 0;
+  for (const char c : text) {
+    const bool begins = (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    if (begins && shown + 1 == width) break;
+    shown += begins;
+    out += c;
+  }
+  return out + "…";
 }
 
 std::string TableText(const std::vector<Json>& rows, const std::vector<Column>& columns,
@@ -230,13 +237,18 @@ void EmitRows(Context& context, const std::vector<Json>& rows, const std::vector
       out << CsvText(rows, keys);
       break;
     }
+    case Format::kName:
+      for (const Json& row : rows) out << NameOf(row) << "\n";
+      break;
   }
   out.flush();
 }
 
 void EmitObject(Context& context, const Json& object) {
   std::ostream& out = context.terminal.out;
-  if (context.format == Format::kCsv) {
+  if (context.format == Format::kName) {
+    out << NameOf(object) << "\n";
+  } else if (context.format == Format::kCsv) {
     out << CsvText({object}, {});
   } else if (context.format != Format::kTable) {
     const int indent = context.format == Format::kJson ? 2 : -1;

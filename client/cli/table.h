@@ -46,14 +46,18 @@ void EmitTable(Context& context, const std::vector<Json>& rows, const std::vecto
 // field, null is empty. `keys` names the columns where there may be no row.
 std::string CsvText(const std::vector<Json>& rows, const std::vector<std::string>& keys);
 
-// Writes rows in the context's format: a table, a JSON array, JSON lines, or CSV.
+// Writes rows in the context's format: a table, a JSON array, JSON lines, CSV, or the first value
+// of each.
 void EmitRows(Context& context, const std::vector<Json>& rows, const std::vector<Column>& columns);
 
-// Writes one object: JSON, or lines `key: value`.
+// Writes one object: JSON, CSV, lines `key  value`, or its first value.
 void EmitObject(Context& context, const Json& object);
 
 // Number of characters that a terminal shows for UTF-8 text (code points; wide ones are not used).
 size_t ShownWidth(const std::string& text);
+
+// The text within `width` characters, its end as `…` if it was longer.
+std::string Cut(const std::string& text, size_t width);
 
 }  // namespace retort
 

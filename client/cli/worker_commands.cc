@@ -1,9 +1,18 @@
 #include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/cli/commands.h"
 #include "client/cli/launch_commands.h"
+#include "client/cli/live.h"
 #include "client/cli/rows.h"
 #include "client/cli/table.h"
+#include "client/cli/watch_view.h"
+#include "common/fields.h"
 
 namespace retort {
 namespace {
@@ -17,12 +26,82 @@ const std::vector<Column>& WorkerColumns() {
   return columns;
 }
 
+constexpr absl::Duration kRound = absl::Seconds(1);
+
+void Emit(Context& context, const std::vector<v1::Worker>& workers) {
+  std::vector<Json> rows;
+  for (const v1::Worker& worker : workers) rows.push_back(WorkerRow(worker));
+  EmitRows(context, rows, WorkerColumns());
+}
+
 void List(Context& context) {
   const auto workers = context.NewClient().ListWorkers();
   if (!workers.ok()) return context.Fail(workers.status());
-  std::vector<Json> rows;
-  for (const v1::Worker& worker : *workers) rows.push_back(WorkerRow(worker));
-  EmitRows(context, rows, WorkerColumns());
+  Emit(context, *workers);
+}
+
+// The list again and again, full screen. A coordinator that is away is waited for, but not at
+// first.
+void WatchScreen(Context& context) {
+  std::mutex mutex;
+  std::vector<v1::Worker> known;
+  absl::Time heard = absl::InfinitePast();
+  LiveView view;
+  view.ask = [&](const std::atomic<bool>& stop) {
+    Client client = context.NewClient();
+    while (!stop) {
+      auto workers = client.ListWorkers();
+      if (const std::lock_guard lock(mutex); workers.ok()) {
+        known = *std::move(workers);
+        heard = absl::Now();
+      } else if (!absl::IsUnavailable(workers.status()) || heard == absl::InfinitePast()) {
+        return workers.status();
+      }
+      absl::SleepFor(kRound);
+    }
+    return absl::OkStatus();
+  };
+  view.lines = [&](ScreenSize size) -> std::optional<std::vector<ViewLine>> {
+    const std::lock_guard lock(mutex);
+    if (heard == absl::InfinitePast()) return std::nullopt;
+    return WorkerLines(known, heard, absl::Now(), size);
+  };
+  context.Fail(ShowLive(context.terminal, view));
+}
+
+// The list whenever it is another, for what is no terminal.
+void WatchPlainly(Context& context) {
+  CatchInterrupts();
+  Client client = context.NewClient();
+  std::string shown;
+  while (!WasInterrupted()) {
+    const auto workers = client.ListWorkers();
+    if (!workers.ok()) return context.Fail(workers.status());
+    std::string key;
+    for (const v1::Worker& worker : *workers) {
+      Json row = WorkerRow(worker);
+      row.erase("seen_time");
+      absl::StrAppend(&key, row.dump(), "\n");
+    }
+    if (key != shown) Emit(context, *workers);
+    shown = std::move(key);
+    absl::SleepFor(kRound);
+  }
+  context.exit_code = kInterrupted;
+}
+
+void Show(Context& context, const std::string& name) {
+  const auto workers = context.NewClient().ListWorkers();
+  if (!workers.ok()) return context.Fail(workers.status());
+  std::vector<std::string> names;
+  for (const v1::Worker& worker : *workers) {
+    names.push_back(ShortName(worker.name()));
+    if (names.back() == name) return EmitObject(context, WorkerRow(worker));
+  }
+  const std::string near = Nearest(name, names);
+  context.Fail(absl::NotFoundError(absl::StrCat(
+      "worker ", name, ": no such worker",
+      near.empty() ? "; retort worker list shows them" : "; did you mean '" + near + "'?")));
 }
 
 using Change = absl::StatusOr<v1::Worker> (Client::*)(std::string_view);
@@ -43,11 +122,22 @@ void AddChange(CLI::App& group, Context& context, const char* command, const cha
 }  // namespace
 
 void AddWorkerCommands(CLI::App& app, Context& context) {
-  CLI::App* group = app.add_subcommand("worker", "look at workers");
+  CLI::App* group = app.add_subcommand("worker", "look at workers, drain and release them");
   group->require_subcommand(1);
-  group->add_subcommand("list", "workers that have been seen")->callback([&context] {
-    List(context);
+  CLI::App* list = group->add_subcommand("list", "workers that have been seen");
+  const auto watch = std::make_shared<bool>(false);
+  list->add_flag("--watch", *watch, "go on until q or Ctrl-C");
+  list->callback([&context, watch] {
+    if (!*watch) return List(context);
+    if (context.format == Format::kTable && CanShowLive(context.terminal)) {
+      return WatchScreen(context);
+    }
+    WatchPlainly(context);
   });
+  CLI::App* show = group->add_subcommand("show", "one worker with its devices and jobs");
+  const auto shown = std::make_shared<std::string>();
+  show->add_option("WORKER", *shown, "name of the worker")->required();
+  show->callback([&context, shown] { Show(context, *shown); });
   AddChange(*group, context, "drain", "let it finish what it has and take nothing",
             &Client::DrainWorker);
   AddChange(*group, context, "release", "let a drained or quarantined worker take jobs again",

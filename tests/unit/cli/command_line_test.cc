@@ -209,7 +209,18 @@ TEST_F(CommandLineTest, SubmitsASweepOrOnlyTellsWhatItWouldRun) {
   const std::string file = WriteSweep();
   const Ran dry = Run({"sweep", "submit", file, "--dry-run", "-o", "json"});
   ASSERT_EQ(dry.code, 0) << dry.err;
-  EXPECT_EQ(Json::parse(dry.out)["new_jobs"], 5);
+  const Json plan = Json::parse(dry.out);
+  EXPECT_EQ(plan["new_jobs"], 5);
+  EXPECT_EQ(plan["expected_s"], 90);
+  EXPECT_EQ(plan["plan"][1]["state"], "succeeded");
+  EXPECT_EQ(plan["plan"][2]["state"], "new");
+  EXPECT_EQ(plan["plan"][2]["teacher"], nullptr);
+  const Ran table = Run({"sweep", "submit", file, "--dry-run"});
+  EXPECT_THAT(table.out, ContainsRegex("aaaaaaaaaaaa +succeeded"));
+  EXPECT_THAT(table.out, HasSubstr("small: 7 jobs, of which 2 have a result; 5 would run, in about "
+                                   "90 s with the present workers.\n"));
+  const Ran csv = Run({"sweep", "submit", file, "--dry-run", "-o", "csv"});
+  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 8) << csv.out;
   EXPECT_TRUE(fake_.sweeps.empty());
   EXPECT_TRUE(fake_.artifacts.empty());
 
@@ -217,8 +228,8 @@ TEST_F(CommandLineTest, SubmitsASweepOrOnlyTellsWhatItWouldRun) {
   ASSERT_EQ(submit.code, 0) << submit.err;
   EXPECT_EQ(Json::parse(submit.out)["sweep"], "small");
   EXPECT_EQ(fake_.artifacts.size(), 1u);
-  ASSERT_EQ(fake_.created.size(), 2u);
-  EXPECT_EQ(fake_.created[1].spec().students(0).resnet1d().base(), 4);
+  ASSERT_EQ(fake_.created.size(), 4u);
+  EXPECT_EQ(fake_.created[3].spec().students(0).resnet1d().base(), 4);
 }
 
 TEST_F(CommandLineTest, ExitCodesTellWhatHappened) {
@@ -236,6 +247,49 @@ TEST_F(CommandLineTest, ExitCodesTellWhatHappened) {
   const Ran away = Run({"sweep", "list"});
   EXPECT_EQ(away.code, kUnavailable);
   EXPECT_THAT(away.err, AllOf(HasSubstr(fake_.address()), HasSubstr("--coordinator")));
+}
+
+TEST_F(CommandLineTest, WaitingForSuccessEndsAtTheFirstFailure) {
+  v1::Sweep& sweep = fake_.sweeps["a"];
+  sweep.set_name("sweeps/a");
+  sweep.set_state(v1::SWEEP_STATE_ACTIVE);
+  sweep.mutable_counts()->set_failed(1);
+  sweep.mutable_counts()->set_running(3);
+  EXPECT_EQ(Run({"sweep", "wait", "a", "--for", "succeeded", "--timeout", "20s"}).code,
+            kJobsFailed);
+  EXPECT_EQ(Run({"sweep", "wait", "a", "--timeout", "300ms"}).code, kTimedOut);
+  sweep.mutable_counts()->set_failed(0);
+  EXPECT_EQ(Run({"sweep", "wait", "a", "--for", "succeeded", "--timeout", "300ms"}).code,
+            kTimedOut);
+  sweep.set_state(v1::SWEEP_STATE_DONE);
+  EXPECT_EQ(Run({"sweep", "wait", "a", "--for", "succeeded"}).code, kDone);
+}
+
+TEST_F(CommandLineTest, NamesAreWrittenAlone) {
+  fake_.sweeps["a"].set_name("sweeps/a");
+  fake_.sweeps["b"].set_name("sweeps/b");
+  fake_.workers.emplace_back().set_name("workers/lab-1");
+  EXPECT_EQ(Run({"sweep", "list", "-o", "name"}).out, "a\nb\n");
+  EXPECT_EQ(Run({"sweep", "show", "b", "-o", "name"}).out, "b\n");
+  EXPECT_EQ(Run({"worker", "list", "-o", "name"}).out, "lab-1\n");
+}
+
+TEST_F(CommandLineTest, OneWorkerIsShownOrTheNearestIsNamed) {
+  fake_.workers.emplace_back().set_name("workers/lab-1");
+  EXPECT_EQ(Json::parse(Run({"worker", "show", "lab-1", "-o", "json"}).out)["worker"], "lab-1");
+  const Ran wrong = Run({"worker", "show", "lab-2"});
+  EXPECT_EQ(wrong.code, kNotFound);
+  EXPECT_THAT(wrong.err, HasSubstr("did you mean 'lab-1'?"));
+}
+
+TEST_F(CommandLineTest, DatasetsOfAFolderAreListed) {
+  WriteSweep();
+  Write("weights.safetensors", "something else");
+  const Json rows = Json::parse(Run({"data", "list", folder_, "-o", "json"}).out);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["path"], Path("lab.safetensors"));
+  EXPECT_EQ(rows[0]["subjects"], 6);
+  EXPECT_EQ(Run({"data", "list", "/nonexistent"}).code, kUsage);
 }
 
 TEST_F(CommandLineTest, ResultsListEveryJobAsJsonAndCsv) {

@@ -66,7 +66,18 @@ Status FakeCoordinator::CreateSweep(Context*, const v1::CreateSweepRequest* requ
   created.push_back(*request);
   response->set_jobs(7);
   response->set_known_jobs(2);
-  if (request->validate_only()) return Status::OK;
+  if (request->validate_only()) {
+    response->set_expected_s(90);
+    for (int i = 0; i < 7; ++i) {
+      v1::Job& job = *response->add_plan();
+      job.set_name("jobs/" + std::string(63, 'a') + std::to_string(i));
+      job.set_model("resnet1d-4/4");
+      job.set_method("scratch");
+      job.set_seed(i);
+      if (i < 2) job.set_state(v1::JOB_STATE_SUCCEEDED);
+    }
+    return Status::OK;
+  }
   v1::Sweep& sweep = sweeps[request->spec().name()];
   sweep.set_name("sweeps/" + request->spec().name());
   sweep.set_state(v1::SWEEP_STATE_ACTIVE);
