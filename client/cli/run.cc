@@ -6,18 +6,17 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/config.h"
-#include "common/fields.h"
+#include "client/cli/manual.h"
+#include "client/cli/usage.h"
 #include "common/status.h"
 
 namespace retort {
 namespace {
 
 const std::map<std::string, Format>& Formats() {
-  static const auto& formats = *new std::map<std::string, Format>{{"table", Format::kTable},
-                                                                  {"wide", Format::kTable},
-                                                                  {"json", Format::kJson},
-                                                                  {"jsonl", Format::kJsonl},
-                                                                  {"csv", Format::kCsv}};
+  static const auto& formats = *new std::map<std::string, Format>{
+      {"table", Format::kTable}, {"wide", Format::kTable}, {"json", Format::kJson},
+      {"jsonl", Format::kJsonl}, {"csv", Format::kCsv},    {"name", Format::kName}};
   return formats;
 }
 
@@ -48,40 +47,23 @@ void AddCommonOptions(CLI::App& app, Context& context, const absl::Status& confi
            if (Formats().count(name) == 0) {
              throw CLI::ValidationError(
                  "--output",
-                 "'" + name + "' is no format; expected one of: table, wide, json, jsonl, csv");
+                 "'" + name +
+                     "' is no format; expected one of: table, wide, json, jsonl, csv, name");
            }
            context.format = Formats().at(name);
            context.wide = name == "wide";
          },
-         "format of the data: table, wide (every column), json, jsonl or csv")
+         "format of the data: table, wide (every column), json, jsonl, csv or name (names and ids "
+         "alone)")
       ->envname("RETORT_OUTPUT")
       ->trigger_on_parse();
 }
 
-// What is wrong with the command itself, where CLI11 would only say that one is missing.
-std::string UnknownCommand(CLI::App* app, const std::vector<std::string>& args) {
-  for (const std::string& arg : args) {
-    const auto commands = app->get_subcommands({});
-    if (commands.empty() || absl::StartsWith(arg, "-")) return "";
-    std::vector<std::string> names;
-    CLI::App* found = nullptr;
-    for (CLI::App* command : commands) {
-      names.push_back(command->get_name());
-      if (command->get_name() == arg) found = command;
-    }
-    if (found == nullptr) return absl::StrCat("'", arg, "' is no command", Suggestion(arg, names));
-    app = found;
-  }
-  return "";
-}
-
 }  // namespace
 
-int RunCommandLine(std::vector<std::string> args, Context& context, const ConfigPlace& config) {
-  CLI::App app("Runs sweeps of knowledge distillation, and says what they found.", "retort");
+void AddCommands(CLI::App& app, Context& context, const absl::Status& configured) {
   app.fallthrough();
   app.require_subcommand(1);
-  absl::Status configured;
   AddCommonOptions(app, context, configured);
   AddLocalCommand(app, context);
   AddSweepCommands(app, context);
@@ -94,12 +76,20 @@ int RunCommandLine(std::vector<std::string> args, Context& context, const Config
   AddDataCommands(app, context);
   AddModelCommands(app, context);
   AddQueryCommand(app, context);
+  AddManualCommands(app, context);
+}
+
+int RunCommandLine(std::vector<std::string> args, Context& context, const ConfigPlace& config) {
+  CLI::App app("Runs sweeps of knowledge distillation, and says what they found.", "retort");
+  absl::Status configured;
+  AddCommands(app, context, configured);
   app.footer(
       "Exit codes: 0 done, 1 jobs failed, 2 usage, 3 not found, 4 unavailable, 5 timed out, "
       "130 interrupted.\nDefaults of the options above can stand in ~/.config/retort/config.yaml "
       "(output: json), or in the file that RETORT_CONFIG names.");
   configured = ApplyConfig(config, app);
-  const std::string unknown = UnknownCommand(&app, args);
+  AddExamples(app);
+  const UsageCheck usage = CheckUsage(Describe(app), args);
   std::reverse(args.begin(), args.end());  // as CLI11 takes them
   try {
     app.parse(args);
@@ -109,8 +99,9 @@ int RunCommandLine(std::vector<std::string> args, Context& context, const Config
     context.terminal.out << text.str();
     return kDone;
   } catch (const CLI::ParseError& error) {
-    context.terminal.err << "retort: " << (unknown.empty() ? error.what() : unknown)
-                         << "\nRun with --help for more information." << std::endl;
+    context.terminal.err << "retort: " << (usage.unknown.empty() ? error.what() : usage.unknown)
+                         << "\n"
+                         << usage.command << " --help says more." << std::endl;
     return kUsage;
   }
   return context.exit_code;
