@@ -48,7 +48,7 @@ TEST(GoldenJson, OfAJob) {
   job.mutable_end_time()->set_seconds(kTime + 1);
   EXPECT_EQ(JobRow(job).dump(),
             R"({"job":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",)"
-            R"("state":"failed","kind":"student","model":"resnet1d-4/4","method":"dkd(beta=8)",)"
+            R"j("state":"failed","kind":"student","model":"resnet1d-4/4","method":"dkd(beta=8)",)j"
             R"("teacher":"resnet1d-32/8","seed":9007199254740993,"fold":1,"attempt":3,)"
             R"("epochs_done":0,"epochs":30,"worker":null,"failure":"out_of_memory",)"
             R"("failure_message":"3 GiB","create_time":"2023-11-14T22:13:20Z",)"

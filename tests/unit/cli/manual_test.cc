@@ -156,7 +156,9 @@ TEST_F(ManualTest, ShellsAcceptTheirCompletions) {
   for (const std::string shell : {"zsh", "fish"}) {
     const std::string script = Script(shell);
     EXPECT_THAT(Run({"completion", shell}), HasSubstr("dry-run"));
-    if (IsThere(shell)) EXPECT_EQ(Shell(shell + " -n " + script), "exit 0\n");
+    if (IsThere(shell)) {
+      EXPECT_EQ(Shell(shell + " -n " + script), "exit 0\n");
+    }
   }
 }
 
