@@ -180,7 +180,7 @@ TEST_F(WatchTest, WaitsForACoordinatorThatIsAwayAndGoesOn) {
   EXPECT_TRUE(pty.Read("The coordinator is away for"));
   cluster_.StartServer();
   // The line goes: what comes next under the counts is empty.
-  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] {
+  EXPECT_TRUE(Eventually(absl::Seconds(60), [&] {
     if (!pty.Read("\x1b[H")) return false;
     const std::string frame = pty.out().substr(pty.out().rfind("\x1b[H"));
     return frame.find("sweep s: active") != std::string::npos &&

@@ -218,7 +218,7 @@ TEST_F(CommandLineTest, SubmitsASweepOrOnlyTellsWhatItWouldRun) {
   const Ran table = Run({"sweep", "submit", file, "--dry-run"});
   EXPECT_THAT(table.out, ContainsRegex("aaaaaaaaaaaa +succeeded"));
   EXPECT_THAT(table.out, HasSubstr("small: 7 jobs, of which 2 have a result; 5 would run, in about "
-                                   "90 s with the present workers.\n"));
+                                   "2 min with the present workers.\n"));
   const Ran csv = Run({"sweep", "submit", file, "--dry-run", "-o", "csv"});
   EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 8) << csv.out;
   EXPECT_TRUE(fake_.sweeps.empty());
