@@ -1,5 +1,8 @@
 #include "server/rpc/lane.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -54,6 +57,8 @@ void Lane::Add(const std::string& caller, std::function<void()> work) {
 }
 
 void Lane::Run() {
+  // On Linux this is of the thread. It only stands back, which nobody is refused.
+  if (limit_.nice > 0) setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), limit_.nice);
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return ending_ || count_ > 0; });

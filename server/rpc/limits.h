@@ -23,15 +23,18 @@ struct OpenLimit {
 struct LaneLimit {
   int threads = 1;
   OpenLimit waiting;
+  // How far its threads stand back where the machine is busy, as of nice(1). Reads stand behind the
+  // strand and the Syncs: with as many of them as cores, a Sync waited for the end of their slices.
+  int nice = 0;
 };
 
 struct RpcLimits {
   // Reads that look into the database; they take turns between callers.
-  LaneLimit reads = {.threads = 4, .waiting = {1024, 256}};
+  LaneLimit reads = {.threads = 4, .waiting = {1024, 256}, .nice = 5};
   // Files: artifacts and logs. Steps of transfers that are open take turns between callers.
   LaneLimit files = {.threads = 4, .waiting = {1024, 256}};
   // Queries that run, each on a thread, and those that wait.
-  LaneLimit queries = {.threads = 4, .waiting = {64, 16}};
+  LaneLimit queries = {.threads = 4, .waiting = {64, 16}, .nice = 5};
   // Reads that were begun may wait for their turn, but not beyond their deadline.
 
   OpenLimit mutations = {64, 32};           // from the request until the answer is durable
