@@ -54,9 +54,9 @@ void AskRound(Client& client, const std::string& name, int64_t failures, int64_t
   if (!running.ok()) return;
   for (size_t i = 0; i < running->size() && i < kMostJobs; ++i) {
     v1::Job& job = (*running)[i];
-    if (auto whole = client.GetJob(ShortName(job.name())); whole.ok()) {
-      *job.mutable_latest_metrics() = std::move(*whole->mutable_latest_metrics());
-    }
+    auto whole = client.GetJob(ShortName(job.name()));
+    if (absl::IsUnavailable(whole.status())) return;
+    if (whole.ok()) *job.mutable_latest_metrics() = std::move(*whole->mutable_latest_metrics());
   }
   auto workers = client.ListWorkers();
   if (!workers.ok()) return;
@@ -75,6 +75,9 @@ void AskRound(Client& client, const std::string& name, int64_t failures, int64_t
 absl::Status Ask(const Context& context, const std::string& name, Learnt& learnt,
                  const std::atomic<bool>& stop) {
   Client client = context.NewClient();
+  // What a round does not learn the next one will: nothing is asked twice, or a view whose
+  // coordinator goes away would hear neither of its return nor of Ctrl-C for long.
+  Client hasty(context.source, {.patience = absl::ZeroDuration()});
   // A name that is wrong, or nobody there, is an error at once.
   if (const auto first = client.GetSweep(name); !first.ok()) return first.status();
   absl::Time asked = absl::InfinitePast();
@@ -84,7 +87,7 @@ absl::Status Ask(const Context& context, const std::string& name, Learnt& learnt
         if (progress.sweep.name().empty() || progress.away > absl::ZeroDuration()) return !stop;
         learnt.Update([&](WatchModel& model) { model.sweep = progress.sweep; });
         if (absl::Now() - asked >= kRound) {
-          AskRound(client, name, progress.sweep.counts().failed(), failures, learnt);
+          AskRound(hasty, name, progress.sweep.counts().failed(), failures, learnt);
           asked = absl::Now();
         }
         return !stop;

@@ -48,9 +48,10 @@ void WatchScreen(Context& context) {
   absl::Time heard = absl::InfinitePast();
   LiveView view;
   view.ask = [&](const std::atomic<bool>& stop) {
-    Client client = context.NewClient();
+    Client patient = context.NewClient();
+    Client hasty(context.source, {.patience = absl::ZeroDuration()});  // the next round asks again
     while (!stop) {
-      auto workers = client.ListWorkers();
+      auto workers = (heard == absl::InfinitePast() ? patient : hasty).ListWorkers();
       if (const std::lock_guard lock(mutex); workers.ok()) {
         known = *std::move(workers);
         heard = absl::Now();
