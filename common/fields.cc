@@ -172,6 +172,11 @@ int EditDistance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+std::string EnumWord(const EnumDescriptor& type, int number) {
+  const auto* value = type.FindValueByNumber(number);
+  return value == nullptr ? absl::StrCat(number) : EnumSpelling(type, value->index());
+}
+
 std::vector<std::string> FieldNames(const Message& message) {
   std::vector<std::string> names;
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {

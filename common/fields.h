@@ -20,6 +20,10 @@ namespace retort {
 absl::Status SetField(google::protobuf::Message& message, std::string_view name,
                       std::string_view value);
 
+// An enumerator as files, tables and logs spell it: `one_cycle`, `out_of_memory`; the number itself
+// if the type has none of this number.
+std::string EnumWord(const google::protobuf::EnumDescriptor& type, int number);
+
 // Names of a message's fields, in order of number.
 std::vector<std::string> FieldNames(const google::protobuf::Message& message);
 

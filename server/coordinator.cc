@@ -15,7 +15,7 @@ constexpr absl::Duration kLongestSleep = absl::Seconds(60);
 absl::Status Ending() { return absl::UnavailableError("the coordinator is ending"); }
 
 StrandOptions ForStrand(const CoordinatorOptions& options) {
-  return {options.core, options.first_backoff, options.most_backoff};
+  return {options.core, options.first_backoff, options.most_backoff, options.journal};
 }
 
 ExpanderOptions ForExpander(const CoordinatorOptions& options) {

@@ -40,6 +40,7 @@ struct CoordinatorOptions {
   absl::Duration first_backoff = absl::Milliseconds(100);  // after a failed commit, doubling
   absl::Duration most_backoff = absl::Seconds(5);
   absl::Duration patience = absl::Seconds(5);  // ExpanderOptions::patience
+  Journal journal;                             // StrandOptions::journal
 };
 
 // Threads: any, but Start, Stop and the destructor: one.

@@ -1,12 +1,10 @@
 // retort-server: the coordinator as a program.
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -24,12 +22,14 @@
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/log.h"
+#include "common/metrics/endpoint.h"
 #include "common/status.h"
 #include "server/access/access_folder.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/artifacts/log_store.h"
 #include "server/coordinator.h"
-#include "server/metrics/endpoint.h"
+#include "server/flags.h"
+#include "server/journal.h"
 #include "server/metrics/metered_store.h"
 #include "server/metrics/readings.h"
 #include "server/offline.h"
@@ -45,183 +45,9 @@ constexpr int kDone = 0;
 constexpr int kBadUsage = 2;
 constexpr int kCannotStart = 4;
 
-struct Flags {
-  std::string folder;
-  std::string listen = "127.0.0.1:7641";
-  std::string address_file;
-  std::string lease = "60s";
-  std::string log_level = "info";
-  int64_t max_jobs = 1'000'000;
-  std::vector<std::string> advertise;
-  std::string tls_certificate;
-  std::string tls_key;
-  std::string tls_ca;
-  std::string client_ca;
-  bool tls = false;
-  bool mutual_tls = false;
-  bool insecure = false;
-  std::string metrics;
-  bool metrics_in_clear = false;
-  int exit_with_parent = -1;
-};
-
-// Flags after reading.
-struct Settings {
-  ListenAddress address;
-  absl::Duration lease;
-  std::optional<AccessOptions> access;  // nothing: whoever calls is let in
-};
-
 int Fail(int code, const std::string& message) {
   std::fprintf(stderr, "retort-server: %s\n", message.c_str());
   return code;
-}
-
-void AddFlags(CLI::App& app, Flags& flags) {
-  // What is said twice is meant the second time, as scripts that append flags expect.
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.add_option("--folder", flags.folder,
-                 "Where database, artifacts and logs are kept; made if it does not exist")
-      ->envname("RETORT_FOLDER");
-  app.add_option("--listen", flags.listen, "HOST:PORT to listen on; port 0 picks a free one")
-      ->envname("RETORT_LISTEN")
-      ->capture_default_str();
-  app.add_option("--address-file", flags.address_file,
-                 "File that the address is written to once calls are answered")
-      ->envname("RETORT_ADDRESS_FILE");
-  app.add_option("--lease", flags.lease, "How long a silent worker keeps its jobs; at least 2s")
-      ->envname("RETORT_LEASE")
-      ->capture_default_str();
-  app.add_option("--max-jobs", flags.max_jobs, "Most jobs of one sweep")
-      ->envname("RETORT_MAX_JOBS")
-      ->check(CLI::Range(int64_t{1}, int64_t{2'000'000}))
-      ->capture_default_str();
-  app.add_option("--log-level", flags.log_level, "trace, debug, info, warn or error")
-      ->envname("RETORT_LOG_LEVEL")
-      ->capture_default_str();
-  app.add_option("--advertise", flags.advertise,
-                 "HOST or HOST:PORT under which others reach this machine, several with commas: "
-                 "what access files say; left out, its name and the addresses of its networks")
-      ->envname("RETORT_ADVERTISE")
-      ->delimiter(',')
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_flag("--tls", flags.tls, "Encrypt on 127.0.0.1 too; elsewhere it is always so")
-      ->envname("RETORT_TLS");
-  app.add_option(
-         "--tls-cert", flags.tls_certificate,
-         "Certificate to serve with (PEM), instead of one of its own making; with --tls-key")
-      ->envname("RETORT_TLS_CERT");
-  app.add_option("--tls-key", flags.tls_key, "Its key (PEM), without a password")
-      ->envname("RETORT_TLS_KEY");
-  app.add_option("--tls-ca", flags.tls_ca,
-                 "Who signed it (PEM), for access files; left out, whom machines trust anyway")
-      ->envname("RETORT_TLS_CA");
-  app.add_flag("--mutual-tls", flags.mutual_tls,
-               "Also ask callers for a certificate; access files carry one")
-      ->envname("RETORT_MUTUAL_TLS");
-  app.add_option("--client-ca", flags.client_ca,
-                 "With --mutual-tls: who signs the certificates of callers (PEM), instead of this "
-                 "coordinator")
-      ->envname("RETORT_CLIENT_CA");
-  app.add_flag("--insecure", flags.insecure,
-               "Neither encrypt nor ask for tokens: whoever reaches the address may do everything")
-      ->envname("RETORT_INSECURE");
-  app.add_option("--metrics", flags.metrics,
-                 "HOST:PORT on which Prometheus may ask for /metrics; not served if left out")
-      ->envname("RETORT_METRICS");
-  app.add_flag("--metrics-in-clear", flags.metrics_in_clear,
-               "Allow an address for --metrics that other machines reach: it asks nobody who they "
-               "are, and tells counts, no names")
-      ->envname("RETORT_METRICS_IN_CLEAR");
-  app.add_option("--exit-with-parent", flags.exit_with_parent,
-                 "End when this descriptor, of a pipe, reaches its end");
-  app.set_version_flag("--version", "retort-server " RETORT_VERSION);
-}
-
-bool IsEverywhere(const ListenAddress& address) {
-  return address.host == "0.0.0.0" || address.host == "::";
-}
-
-// HOST:PORT as access files say it.
-std::vector<std::string> AdvertisedAddresses(const Flags& flags, const ListenAddress& address,
-                                             int port) {
-  const auto with_port = [port](const std::string& host) {
-    const bool bare_ipv6 = std::count(host.begin(), host.end(), ':') > 1 && host.front() != '[';
-    return bare_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
-  };
-  std::vector<std::string> addresses;
-  for (const std::string& said : flags.advertise) {
-    addresses.push_back(CheckAddress(said).ok() ? said : with_port(said));
-  }
-  if (!addresses.empty()) return addresses;
-  if (IsEverywhere(address)) return OwnAddresses(port);
-  return {with_port(address.host)};
-}
-
-// Nothing with --insecure.
-absl::StatusOr<std::optional<AccessOptions>> ReadAccessFlags(const Flags& flags,
-                                                             const ListenAddress& address) {
-  const bool own = !flags.tls_certificate.empty() || !flags.tls_key.empty();
-  const bool wants_tls = flags.tls || own || flags.mutual_tls || !flags.tls_ca.empty();
-  if (flags.insecure && (wants_tls || !flags.client_ca.empty())) {
-    return absl::InvalidArgumentError(
-        "--insecure: contradicts --tls, --tls-cert, --tls-key, --tls-ca, --mutual-tls and "
-        "--client-ca");
-  }
-  if (flags.insecure) return std::nullopt;
-  if (own && (flags.tls_certificate.empty() || flags.tls_key.empty())) {
-    return absl::InvalidArgumentError("--tls-cert and --tls-key go together; one is missing");
-  }
-  if (!own && !flags.tls_ca.empty()) {
-    return absl::InvalidArgumentError("--tls-ca: means nothing without --tls-cert and --tls-key");
-  }
-  if (!flags.client_ca.empty() && !flags.mutual_tls) {
-    return absl::InvalidArgumentError("--client-ca: means nothing without --mutual-tls");
-  }
-  if (flags.mutual_tls && own && flags.client_ca.empty()) {
-    return absl::InvalidArgumentError(
-        "--mutual-tls: with --tls-cert, --client-ca must say who signs the callers' certificates");
-  }
-  AccessOptions options;
-  options.tls = wants_tls || !address.loopback;
-  options.certificate_path = flags.tls_certificate;
-  options.key_path = flags.tls_key;
-  options.ca_path = flags.tls_ca;
-  options.mutual_tls = flags.mutual_tls;
-  options.client_ca_path = flags.client_ca;
-  for (const std::string& advertised : AdvertisedAddresses(flags, address, 1)) {
-    RETORT_RETURN_IF_ERROR(Annotate(CheckAddress(advertised), "--advertise"));
-    std::string host = advertised.substr(0, advertised.rfind(':'));
-    if (host.front() == '[') host = host.substr(1, host.size() - 2);
-    options.hosts.push_back(host);
-  }
-  return options;
-}
-
-absl::StatusOr<Settings> ReadFlags(const Flags& flags) {
-  Settings settings;
-  if (flags.folder.empty()) return absl::InvalidArgumentError("--folder is required");
-  RETORT_ASSIGN_OR_RETURN(settings.address, ParseListenAddress(flags.listen));
-  RETORT_ASSIGN_OR_RETURN(settings.access, ReadAccessFlags(flags, settings.address));
-  if (!flags.metrics.empty()) {
-    RETORT_RETURN_IF_ERROR(Annotate(CheckAddress(flags.metrics), "--metrics"));
-    if (!IsLoopback(flags.metrics) && !flags.metrics_in_clear) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--metrics ", flags.metrics,
-                       ": other machines reach this address, and metrics go in clear; say "
-                       "--metrics-in-clear if they may"));
-    }
-  }
-  if (!absl::ParseDuration(flags.lease, &settings.lease) || settings.lease < absl::Seconds(2) ||
-      settings.lease > absl::Hours(24)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--lease ", flags.lease, ": expected a duration from 2s to 24h, such as 60s"));
-  }
-  if (flags.exit_with_parent >= 0 && fcntl(flags.exit_with_parent, F_SETFD, FD_CLOEXEC) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--exit-with-parent ", flags.exit_with_parent, ": is not an open descriptor"));
-  }
-  return settings;
 }
 
 // Blocks the signals that end the program, before any thread starts, and gives a descriptor on
@@ -302,6 +128,7 @@ int Serve(const Flags& flags, const Settings& settings, int signals) {
   CoordinatorOptions options;
   options.core.lease = settings.lease;
   options.max_jobs = flags.max_jobs;
+  options.journal = LogChanges;
   const auto registry = std::make_shared<prometheus::Registry>();
   MeteredStore metered(**store, *registry, [&clock] { return clock.Read().monotonic; });
   Coordinator coordinator(metered, clock, options);
@@ -330,6 +157,7 @@ int Serve(const Flags& flags, const Settings& settings, int signals) {
         MetricsEndpoint::Start(flags.metrics, registry, ReadingsOf(coordinator, **artifacts));
     if (!started.ok()) return Fail(kCannotStart, MessageOf(started.status()));
     metrics = *std::move(started);
+    spdlog::info("metrics on {}", metrics->url());
   }
   (*server)->SetServing();
   upkeep.StartCollecting();
@@ -373,10 +201,9 @@ int Main(int argc, char** argv) {
   if (!app.get_subcommands().empty()) return RunOffline(offline);
   const auto settings = ReadFlags(flags);
   if (!settings.ok()) return Fail(kBadUsage, MessageOf(settings.status()));
-  if (!StartLogging("retort-server", flags.log_level)) {
-    return Fail(kBadUsage, absl::StrCat("--log-level ", flags.log_level,
-                                        ": expected trace, debug, info, warn or error"));
-  }
+  const absl::Status logging = StartLogging(
+      {.program = "retort-server", .level = flags.log_level, .format = flags.log_format});
+  if (!logging.ok()) return Fail(kBadUsage, MessageOf(logging));
   // Where Abseil is built with its own checks, as in Debian, each lock that gRPC takes would be
   // looked for in a graph of all locks.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

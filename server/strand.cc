@@ -145,6 +145,7 @@ bool Strand::Commit(const std::vector<Item>& items, Batch& batch, const Now& now
       failures_ = 0;
       no_wake_before_ = -absl::InfiniteDuration();
       ++commits_;
+      if (options_.journal) options_.journal(state_, records);
       return true;
     case store::CommitResult::Outcome::kNotDone:
       TakeBack(items, batch, result.status, now);

@@ -25,10 +25,14 @@
 
 namespace retort {
 
+// Told what was committed, and the state after it; nothing has been answered yet.
+using Journal = std::function<void(const core::State&, const std::vector<const core::Record*>&)>;
+
 struct StrandOptions {
   core::Options core;
   absl::Duration first_backoff = absl::Milliseconds(100);  // after a failed commit, doubling
   absl::Duration most_backoff = absl::Seconds(5);
+  Journal journal;  // may be empty
 };
 
 // Threads: one at a time.

@@ -24,6 +24,7 @@
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/log.h"
+#include "common/metrics/endpoint.h"
 #include "common/names.h"
 #include "common/status.h"
 #include "worker/agent/devices.h"
@@ -36,6 +37,17 @@ namespace {
 
 constexpr int kUsage = 2;
 
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  retort-worker\n"
+    "      for a coordinator of the same user on this machine, a slot a core\n"
+    "  retort-worker --access worker.access --slots 8\n"
+    "      for the coordinator whose access file was copied here\n"
+    "  retort-worker --access worker.access --device cuda:0,cuda:1 --device-memory-gib 80\n"
+    "      a slot on each of two GPUs\n"
+    "  retort-worker --metrics 127.0.0.1:9642 --log-format json\n"
+    "      with what Prometheus and a collector of logs read";
+
 struct Flags {
   std::string access;
   std::string coordinator;
@@ -47,6 +59,7 @@ struct Flags {
   double device_memory_gib = 0;
   std::string runner;
   std::string log_level = "info";
+  std::string log_format = "text";
   double drain_timeout_s = 30;
   double time_limit_s = 0;
   bool slurm = false;
@@ -54,6 +67,8 @@ struct Flags {
   double cache_gib = 20;
   bool insecure = false;
   bool allow_torchscript = false;
+  std::string metrics;
+  bool metrics_in_clear = false;
 };
 
 void AddFlags(CLI::App& app, Flags& flags) {
@@ -61,6 +76,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
       std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}},
       CLI::AsNumberWithUnit::CASE_SENSITIVE);
   app.set_version_flag("--version", std::string("retort-worker ") + RETORT_VERSION);
+  app.footer(kExamples);
   app.add_option("--access", flags.access,
                  "access file of the coordinator, worker.access; that of a coordinator of the same "
                  "user on this machine is found without")
@@ -119,9 +135,20 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warn, error")
       ->envname("RETORT_LOG_LEVEL")
       ->capture_default_str();
+  app.add_option("--log-format", flags.log_format,
+                 "text, or json: an object a line, with the ids of worker, job and attempt")
+      ->envname("RETORT_LOG_FORMAT")
+      ->capture_default_str();
   app.add_flag("--allow-torchscript", flags.allow_torchscript,
                "take jobs whose teacher is a TorchScript module: loading one runs the code in it")
       ->envname("RETORT_ALLOW_TORCHSCRIPT");
+  app.add_option("--metrics", flags.metrics,
+                 "HOST:PORT on which Prometheus may ask for /metrics; not served if left out")
+      ->envname("RETORT_WORKER_METRICS");
+  app.add_flag("--metrics-in-clear", flags.metrics_in_clear,
+               "allow an address for --metrics that other machines reach: it asks nobody who they "
+               "are, and tells counts, no names")
+      ->envname("RETORT_METRICS_IN_CLEAR");
   app.add_flag("--insecure", flags.insecure,
                "speak with a coordinator on another machine in clear and unauthenticated")
       ->envname("RETORT_INSECURE");
@@ -188,6 +215,9 @@ absl::Status TakeSlurmShare(Flags& flags) {
 
 absl::StatusOr<WorkerOptions> Resolve(Flags& flags) {
   if (flags.slurm) RETORT_RETURN_IF_ERROR(TakeSlurmShare(flags));
+  if (!flags.metrics.empty()) {
+    RETORT_RETURN_IF_ERROR(CheckMetricsAddress(flags.metrics, flags.metrics_in_clear));
+  }
   WorkerOptions options;
   RETORT_ASSIGN_OR_RETURN(
       options.access, ChooseAccess({flags.access, flags.coordinator, flags.insecure}, {"worker"}));
@@ -225,7 +255,7 @@ void RemoveFolder(const std::string& folder) {
   std::filesystem::remove(folder, unused);
 }
 
-int Run(const WorkerOptions& options, bool remove_folder) {
+int Run(const WorkerOptions& options, const Flags& flags) {
   // Blocked before any thread starts, so that the signals come only through the descriptor.
   sigset_t signals;
   sigemptyset(&signals);
@@ -241,9 +271,20 @@ int Run(const WorkerOptions& options, bool remove_folder) {
     std::cerr << "retort-worker: " << worker.status().message() << "\n";
     return EXIT_FAILURE;
   }
+  std::unique_ptr<MetricsEndpoint> metrics;
+  if (!flags.metrics.empty()) {
+    const auto counts = [&worker = **worker] { return worker.counts(); };
+    auto started = MetricsEndpoint::Start(flags.metrics, nullptr, ReadingsOf(counts));
+    if (!started.ok()) {
+      std::cerr << "retort-worker: --metrics " << started.status().message() << "\n";
+      return kUsage;
+    }
+    metrics = *std::move(started);
+    spdlog::info("metrics on {}", metrics->url());
+  }
   const absl::Status status = (*worker)->Run(signal_fd.get());
   if (!status.ok()) std::cerr << "retort-worker: " << status.message() << "\n";
-  if (status.ok() && remove_folder) RemoveFolder(options.folder);
+  if (status.ok() && flags.remove_folder) RemoveFolder(options.folder);
   // Nothing is taken down: gRPC 1.51 releases a call on a thread of its own after its callback has
   // returned, and aborts if the channel goes at that moment (seen).
   std::quick_exit(status.ok() ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -265,14 +306,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : retort::kUsage;
   }
-  if (!retort::StartLogging("retort-worker", flags.log_level)) {
-    std::cerr << "retort-worker: --log-level: '" << flags.log_level
-              << "'; expected trace, debug, info, warn or error\n";
-    return retort::kUsage;
-  }
   const auto options = retort::Resolve(flags);
   if (!options.ok()) {
     std::cerr << "retort-worker: " << options.status().message() << "\n";
+    return retort::kUsage;
+  }
+  const absl::Status logging = retort::StartLogging({.program = "retort-worker",
+                                                     .level = flags.log_level,
+                                                     .format = flags.log_format,
+                                                     .worker = options->id});
+  if (!logging.ok()) {
+    std::cerr << "retort-worker: " << logging.message() << "\n";
     return retort::kUsage;
   }
   const auto lock = retort::LockFolder(options->folder);
@@ -280,5 +324,5 @@ int main(int argc, char** argv) {
     std::cerr << "retort-worker: " << lock.status().message() << "\n";
     return retort::kUsage;
   }
-  return retort::Run(*options, flags.remove_folder);
+  return retort::Run(*options, flags);
 }

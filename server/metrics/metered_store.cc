@@ -3,7 +3,7 @@
 #include <utility>
 #include <variant>
 
-#include "absl/strings/ascii.h"
+#include "common/fields.h"
 #include "retort/v1/resources.pb.h"
 #include "server/core/records.h"
 
@@ -15,16 +15,9 @@ using prometheus::BuildGauge;
 using prometheus::BuildHistogram;
 using prometheus::Histogram;
 
-// `lost`, `out_of_memory`; the numbers are those of the protos.
-std::string CauseWord(int cause) {
-  const std::string name = v1::FailureCause_Name(static_cast<v1::FailureCause>(cause));
-  return absl::AsciiStrToLower(name.substr(std::string("FAILURE_CAUSE_").size()));
-}
-
-std::string StateWord(int index) {
-  const std::string name = v1::JobState_Name(static_cast<v1::JobState>(index + 1));
-  return absl::AsciiStrToLower(name.substr(std::string("JOB_STATE_").size()));
-}
+// The numbers are those of the protos.
+std::string CauseWord(int cause) { return EnumWord(*v1::FailureCause_descriptor(), cause); }
+std::string StateWord(int index) { return EnumWord(*v1::JobState_descriptor(), index + 1); }
 
 Histogram& SecondsOf(prometheus::Registry& registry) {
   return BuildHistogram()

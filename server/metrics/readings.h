@@ -4,9 +4,9 @@
 
 #include <vector>
 
+#include "common/metrics/endpoint.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/coordinator.h"
-#include "server/metrics/endpoint.h"
 
 namespace retort {
 

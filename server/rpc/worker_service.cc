@@ -53,6 +53,7 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
     std::vector<absl::Status> refused;
     auto sync = ToSync(*request_, response_, &refused);
     if (!sync.ok()) return End(ToGrpc(sync.status()));
+    const LogAbout about({.worker = worker_});
     if (!refused.empty()) {
       spdlog::warn("sync of {}: {} malformed reports, the first: {}", worker_, refused.size(),
                    MessageOf(refused.front()));
@@ -83,6 +84,7 @@ class SyncReactor final : public grpc::ServerUnaryReactor {
 
   void Say(const core::SyncReply& reply) {
     FromSyncReply(reply, response_);
+    const LogAbout about({.worker = worker_});
     const absl::Status status = AddLeases(reply);
     // Leases that do not reach the worker are given again at its next Sync.
     if (!status.ok())

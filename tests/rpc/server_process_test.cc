@@ -11,6 +11,8 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -19,6 +21,7 @@
 #include "common/access/link.h"
 #include "common/files.h"
 #include "retort/v1/sweep_service.grpc.pb.h"
+#include "tests/testing/monitoring.h"
 
 extern char** environ;
 
@@ -117,6 +120,29 @@ TEST_F(ServerProcessTest, ServesUntilItIsAskedToEnd) {
   kill(process, SIGTERM);
   EXPECT_EQ(Wait(process), 0) << Errors();
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/address"));
+}
+
+TEST_F(ServerProcessTest, LogsObjectsAndTellsPrometheusAllThatTheDashboardAsksFor) {
+  Start(GoodFlagsAnd({"--log-format", "json", "--metrics", "127.0.0.1:0"}));
+  ASSERT_NE(Address(), "") << Errors();
+  int port = 0;
+  std::istringstream lines(Errors());
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_TRUE(json.is_object()) << line;
+    EXPECT_EQ(json["program"], "retort-server");
+    const std::string message = json["message"];
+    const size_t at = message.find("http://127.0.0.1:");
+    if (at != std::string::npos) port = std::stoi(message.substr(at + 17));
+  }
+  const std::string metrics = HttpGet(port, "/metrics");
+  int asked = 0;
+  for (const std::string& name : DashboardMetrics()) {
+    if (name.starts_with("retort_worker_")) continue;
+    ++asked;
+    EXPECT_THAT(metrics, HasSubstr(absl::StrCat("# TYPE ", name, " ")));
+  }
+  EXPECT_GE(asked, 10);
 }
 
 TEST_F(ServerProcessTest, StartsAgainAfterAKill) {

@@ -89,6 +89,7 @@ void Agent::TakeUp(const SpooledAttempt& spooled) {
     attempt.outcome.mutable_result()->set_metric_points(spooled.end);
     attempt.retry = -absl::InfiniteDuration();  // published at the first Tick
   }
+  const LogAbout about(SubjectOf(spooled.key));
   spdlog::info("attempt {} had ended before this start: {}", spooled.key.ToString(),
                spooled.outcome.has_result() ? "its result goes on" : "its failure is reported");
 }
@@ -97,6 +98,7 @@ void Agent::TakeUp(const SpooledAttempt& spooled) {
 
 void Agent::Begin(const v1::Lease& lease, Now now) {
   const AttemptKey key = KeyOf(lease.id());
+  const LogAbout about(SubjectOf(key));
   if (Find(key) != nullptr) return;  // a lease is given again until a Sync has confirmed it
   const auto is_free = [](const SlotState& slot) { return !slot.attempt.has_value(); };
   auto free = std::find_if(slots_.begin(), slots_.end(), is_free);
@@ -138,6 +140,7 @@ void Agent::Fetch(const AttemptKey& key, Attempt& attempt) {
 }
 
 void Agent::OnInputs(const AttemptKey& key, const absl::StatusOr<InputPaths>& paths, Now now) {
+  const LogAbout about(SubjectOf(key));
   Attempt* attempt = Find(key);
   if (attempt == nullptr || attempt->phase != Phase::kFetching) return;
   if (paths.ok()) {
@@ -205,6 +208,7 @@ void Agent::OnRunnerEvent(int slot, const v1::RunnerEvent& event, Now now) {
     return;
   }
   const AttemptKey key = *slots_[slot].attempt;
+  const LogAbout about(SubjectOf(key));
   switch (event.event_case()) {
     case v1::RunnerEvent::kStarted:
       attempt->running = true;
@@ -251,9 +255,11 @@ void Agent::OnProgress(const AttemptKey& key, Attempt& attempt,
 
 // Moves the points that are held into the spool, if it takes them.
 void Agent::Spill(const AttemptKey& key, Attempt& attempt) {
+  const LogAbout about(SubjectOf(key));
   const absl::Status status = spool_.Append(key, attempt.held);
   if (status.ok()) {
     attempt.points.end += static_cast<int64_t>(attempt.held.size());
+    counts_.points_spooled += static_cast<int64_t>(attempt.held.size());
     attempt.held.clear();
   } else if (absl::IsResourceExhausted(status)) {
     attempt.disk_was_full = attempt.disk_was_full || !spool_.HasRoom();
@@ -265,6 +271,7 @@ void Agent::Spill(const AttemptKey& key, Attempt& attempt) {
 void Agent::OnRunnerOutput(int slot, std::string_view bytes, Now) {
   Attempt* attempt = AttemptOf(slot);
   if (attempt == nullptr || slots_[slot].forgotten) return;
+  const LogAbout about(SubjectOf(*slots_[slot].attempt));
   const auto size = spool_.AppendLog(*slots_[slot].attempt, bytes);
   if (size.ok()) {
     attempt->log.end = *size;
@@ -285,6 +292,8 @@ void Agent::OnRunnerExit(int slot, const std::string& reason, Now now) {
     return;
   }
   const AttemptKey key = *slots_[slot].attempt;
+  const LogAbout about(SubjectOf(key));
+  ++counts_.runner_exits;
   if (attempt->preempting) {
     Fail(key, *attempt, v1::FAILURE_CAUSE_PREEMPTED, absl::StrCat("worker leaves; ", reason), now);
   } else {
@@ -306,6 +315,7 @@ void Agent::Publish(const AttemptKey& key, Attempt& attempt) {
 // 4 -> 3: the coordinator lost what it had. The slot may have another attempt by now.
 void Agent::PublishAgain(const AttemptKey& key, Attempt& attempt) {
   if (attempt.phase != Phase::kFinished || !attempt.outcome.has_result()) return;
+  const LogAbout about(SubjectOf(key));
   spdlog::warn("attempt {}: the coordinator does not hold its weights any more; published again",
                key.ToString());
   attempt.phase = Phase::kSettling;
@@ -319,6 +329,7 @@ void Agent::PublishAgain(const AttemptKey& key, Attempt& attempt) {
 
 void Agent::OnPublished(const AttemptKey& key, const absl::StatusOr<v1::ArtifactRef>& weights,
                         Now now) {
+  const LogAbout about(SubjectOf(key));
   Attempt* attempt = Find(key);
   if (attempt == nullptr || attempt->phase != Phase::kSettling || attempt->published) return;
   if (weights.ok() && weights->size_bytes() == 0) {
@@ -394,16 +405,22 @@ void Agent::Fail(const AttemptKey& key, Attempt& attempt, v1::FailureCause cause
 }
 
 void Agent::KeepOutcome(const AttemptKey& key, const Attempt& attempt) {
+  const LogAbout about(SubjectOf(key));
   const absl::Status kept = spool_.KeepOutcome(key, attempt.outcome);
   if (!kept.ok()) spdlog::error("attempt {}: {}", key.ToString(), MessageOf(kept));
 }
 
 void Agent::Finish(const AttemptKey& key, Attempt& attempt, Now now) {
+  const LogAbout about(SubjectOf(key));
   attempt.phase = Phase::kFinished;
   attempt.retry = absl::InfiniteDuration();
   attempt.settle_by = absl::InfiniteDuration();
   if (!attempt.recovered) {
     attempt.outcome.set_device_s(absl::ToDoubleSeconds(now.monotonic - attempt.taken));
+  }
+  if (!attempt.recovered) {
+    ++(attempt.outcome.has_failure() ? counts_.failed[attempt.outcome.failure().cause()]
+                                     : counts_.succeeded);
   }
   if (attempt.outcome.has_failure()) {
     spdlog::warn("attempt {} failed: {}: {}", key.ToString(),
@@ -443,6 +460,8 @@ void Agent::Forget(const AttemptKey& key, Now now) {
   const auto it = attempts_.find(key);
   if (it == attempts_.end()) return;
   const Attempt& attempt = it->second;
+  const LogAbout about(SubjectOf(key));
+  ++counts_.not_wanted;
   spdlog::info("attempt {} is not wanted any more", key.ToString());
   artifacts_.Release(key);
   if (attempt.phase == Phase::kRunning) {
@@ -496,6 +515,20 @@ int Agent::live() const {
   return static_cast<int>(std::count_if(attempts_.begin(), attempts_.end(), [](const auto& entry) {
     return entry.second.phase < Phase::kFinished;
   }));
+}
+
+AgentCounts Agent::counts() const {
+  AgentCounts counts = counts_;
+  counts.slots = static_cast<int>(slots_.size());
+  counts.slots_busy = static_cast<int>(
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& slot) { return !!slot.attempt; }));
+  for (const auto& [key, attempt] : attempts_) {
+    counts.fetching += attempt.phase == Phase::kFetching;
+    counts.running += attempt.phase == Phase::kRunning;
+    counts.settling += attempt.phase == Phase::kSettling;
+    counts.reported += attempt.phase == Phase::kFinished;
+  }
+  return counts;
 }
 
 Agent::Attempt* Agent::Find(const AttemptKey& key) {

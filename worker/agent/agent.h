@@ -59,6 +59,23 @@ struct AgentOptions {
   absl::Duration leave_margin = absl::Seconds(10);   // for the last reports
 };
 
+// What an agent did since it began, and what it has.
+struct AgentCounts {
+  int64_t syncs_answered = 0;
+  int64_t syncs_failed = 0;
+  int64_t points_spooled = 0;
+  int64_t points_durable = 0;  // acknowledged
+  int64_t succeeded = 0;       // attempts
+  std::map<v1::FailureCause, int64_t> failed;
+  int64_t not_wanted = 0;    // attempts that the coordinator had stopped
+  int64_t runner_exits = 0;  // of those that had a job
+
+  // Now.
+  int slots_busy = 0;
+  int slots = 0;
+  int fetching = 0, running = 0, settling = 0, reported = 0;  // attempts, by phase
+};
+
 // Threads: one. Does not own what it is given.
 class Agent {
  public:
@@ -99,6 +116,7 @@ class Agent {
   const absl::Status& status() const { return status_; }
   // Attempts that are fetching, running or settling.
   int live() const;
+  AgentCounts counts() const;
 
  private:
   enum class Phase { kFetching, kRunning, kSettling, kFinished, kEnded };
@@ -239,6 +257,8 @@ class Agent {
   absl::Duration leave_by_ = absl::InfiniteDuration();
   bool done_ = false;
   absl::Status status_;
+
+  AgentCounts counts_;  // without what is made anew when asked for
 };
 
 }  // namespace retort

@@ -32,6 +32,7 @@ void Agent::UploadCheckpoint(const AttemptKey& key, Attempt& attempt) {
 // One that cannot be published is given up: the next will do.
 void Agent::OnCheckpointPublished(const AttemptKey& key,
                                   const absl::StatusOr<v1::ArtifactRef>& file, Now now) {
+  const LogAbout about(SubjectOf(key));
   Attempt* attempt = Find(key);
   if (attempt == nullptr || !attempt->checkpoints.under_way) return;
   Checkpoints& checkpoints = attempt->checkpoints;

@@ -100,6 +100,7 @@ void Agent::OnSync(int64_t number, const absl::StatusOr<v1::SyncResponse>& respo
   // says is said again.
   if (number != in_flight_ || number == 0) return;
   in_flight_ = 0;
+  ++(response.ok() ? counts_.syncs_answered : counts_.syncs_failed);
   if (response.ok()) {
     TakeResponse(*response, now);
   } else {
@@ -140,12 +141,14 @@ void Agent::DropRefused() {
   if (it == attempts_.end()) return;
   auto& [key, attempt] = *it;
   if (attempt.outcome.has_result()) return ReportAsInvalid(key, attempt);
+  const LogAbout about(SubjectOf(key));
   spdlog::error("attempt {}: given up: not even its failure is taken", key.ToString());
   spool_.Drop(key);
   attempts_.erase(it);
 }
 
 void Agent::ReportAsInvalid(const AttemptKey& key, Attempt& attempt) {
+  const LogAbout about(SubjectOf(key));
   spdlog::error("attempt {}: reported as INVALID, without the result that was refused",
                 key.ToString());
   v1::FinishedAttempt bare;
@@ -207,6 +210,7 @@ void Agent::PumpMetrics(Now now) {
     Flow& flow = attempt.points;
     if (attempt.phase == Phase::kEnded || !flow.idle() || flow.complete()) continue;
     if (!suspects_.empty() && key != *suspects_.begin()) continue;
+    const LogAbout about(SubjectOf(key));
     auto points = spool_.Read(key, flow.acked, kMostPointsInBatch);
     if (!points.ok()) {
       spdlog::error("attempt {}: spooled points cannot be read: {}", key.ToString(),
@@ -239,6 +243,7 @@ void Agent::OnMetricAck(const v1::MetricAck& ack, Now now) {
   const int64_t before = flow.acked;
   flow.acked = std::clamp(ack.durable_seq(), flow.acked, flow.end);
   flow.sent = flow.acked;
+  counts_.points_durable += flow.acked - before;
   if (flow.acked > before) {
     metrics_failures_ = 0;
   } else if (!flow.complete()) {
@@ -277,6 +282,7 @@ void Agent::OnMetricsBroken(const absl::Status& status, Now now) {
 // the curve up to there.
 void Agent::GiveUpPoints(const AttemptKey& key, Attempt& attempt, const absl::Status& error,
                          Now now) {
+  const LogAbout about(SubjectOf(key));
   attempt.refused =
       absl::StrCat("the coordinator refuses its metric points as malformed: ", error.message());
   spdlog::error("attempt {}: {}", key.ToString(), attempt.refused);

@@ -88,6 +88,7 @@ absl::Status GrpcArtifactRemote::Download(const v1::ArtifactRef& artifact,
   v1::DownloadResponse response;
   while (written.ok() && reader->Read(&response)) {
     written = AppendAll(fd.get(), response.data(), path);
+    bytes_in_.fetch_add(static_cast<int64_t>(response.data().size()), std::memory_order_relaxed);
   }
   if (!written.ok()) call.context()->TryCancel();
   const grpc::Status status = reader->Finish();
@@ -131,6 +132,7 @@ absl::Status GrpcArtifactRemote::Upload(const v1::ArtifactRef& artifact, const s
     if (n == 0 && !first) break;
     request.set_data(buffer.data(), static_cast<size_t>(n));
     if (!writer->Write(request)) break;  // Finish says why
+    bytes_out_.fetch_add(n, std::memory_order_relaxed);
     request.Clear();
     first = false;
   }

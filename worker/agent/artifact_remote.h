@@ -2,6 +2,8 @@
 #ifndef RETORT_WORKER_AGENT_ARTIFACT_REMOTE_H_
 #define RETORT_WORKER_AGENT_ARTIFACT_REMOTE_H_
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -10,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "retort/v1/artifact_service.grpc.pb.h"
+#include "worker/agent/channel_source.h"
 
 namespace retort {
 
@@ -27,8 +30,6 @@ class ArtifactRemote {
 
 class GrpcArtifactRemote : public ArtifactRemote {
  public:
-  // `channel` gives the channel for a call, on any thread.
-  using ChannelSource = std::function<std::shared_ptr<grpc::ChannelInterface>()>;
   explicit GrpcArtifactRemote(ChannelSource channel);
 
   absl::Status Download(const v1::ArtifactRef& artifact, const std::string& path) override;
@@ -36,12 +37,18 @@ class GrpcArtifactRemote : public ArtifactRemote {
   // Ends the calls that are under way and all later ones.
   void Shutdown();
 
+  // Bytes that came and went so far.
+  int64_t bytes_in() const { return bytes_in_.load(std::memory_order_relaxed); }
+  int64_t bytes_out() const { return bytes_out_.load(std::memory_order_relaxed); }
+
  private:
   class Call;
 
   std::unique_ptr<v1::ArtifactService::Stub> NewStub() const;
 
   const ChannelSource channel_;
+  std::atomic<int64_t> bytes_in_{0};
+  std::atomic<int64_t> bytes_out_{0};
   std::mutex mutex_;
   // Guarded by mutex_.
   std::set<grpc::ClientContext*> calls_;

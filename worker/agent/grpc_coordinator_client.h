@@ -11,12 +11,10 @@
 
 #include "retort/v1/worker_service.grpc.pb.h"
 #include "worker/agent/ack_stream.h"
+#include "worker/agent/channel_source.h"
 #include "worker/agent/ports.h"
 
 namespace retort {
-
-// Gives the channel for a call: another one when the coordinator is somewhere else.
-using ChannelSource = std::function<std::shared_ptr<grpc::ChannelInterface>()>;
 
 // Threads: one calls it; the answers run where `post` puts them, which must be that same thread.
 class GrpcCoordinatorClient : public CoordinatorClient {

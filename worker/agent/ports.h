@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/log.h"
 #include "retort/v1/runner.pb.h"
 #include "retort/v1/worker_service.pb.h"
 
@@ -31,6 +32,11 @@ struct AttemptKey {
   // `0123456789ab/2`, for messages.
   std::string ToString() const { return job.substr(0, 12) + "/" + std::to_string(attempt); }
 };
+
+// What lines of the log are about; the key outlives it.
+inline LogSubject SubjectOf(const AttemptKey& key) {
+  return {.job = key.job, .attempt = key.attempt};
+}
 
 inline AttemptKey KeyOf(const v1::AttemptId& id) { return {id.job(), id.attempt()}; }
 inline v1::AttemptId IdOf(const AttemptKey& key) {

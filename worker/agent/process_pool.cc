@@ -26,7 +26,8 @@ ProcessPool::ProcessPool(EventLoop& loop, RunnerCommandLine command, int slots, 
       command_(std::move(command)),
       answers_(std::move(answers)),
       ledger_(ledger),
-      runners_(static_cast<size_t>(slots)) {}
+      runners_(static_cast<size_t>(slots)),
+      had_runner_(static_cast<size_t>(slots)) {}
 
 ProcessPool::~ProcessPool() {
   for (Runner& runner : runners_) {
@@ -39,6 +40,7 @@ ProcessPool::~ProcessPool() {
 }
 
 void ProcessPool::Run(int slot, const v1::RunJob& job) {
+  const LogAbout about({.job = job.job(), .attempt = job.attempt()});
   Runner& runner = runners_[slot];
   if (runner.process && (runner.closed || runner.killed || runner.process->Reap())) {
     // It is going, or has just died while idle: it must not take a job with it.
@@ -56,6 +58,8 @@ void ProcessPool::Run(int slot, const v1::RunJob& job) {
     }
     runner = Runner{};
     runner.process = *std::move(process);
+    restarts_ += had_runner_[static_cast<size_t>(slot)];
+    had_runner_[static_cast<size_t>(slot)] = true;
     spdlog::info("slot {}: runner has pid {}", slot, runner.process->pid());
     if (ledger_ != nullptr) ledger_->Add(runner.process->pid());
     Watch(slot);

@@ -37,6 +37,9 @@ class ProcessPool : public RunnerPool {
   void Kill(int slot) override;
   void SetReading(int slot, bool reading) override;
 
+  // Runners that took the place of another one of their slot.
+  int64_t restarts() const { return restarts_; }
+
   // Looks after processes that have closed their pipe or were killed. Call it after each Wait.
   void Reap(absl::Duration now);
   // How long the loop may wait before Reap must be called again.
@@ -69,6 +72,8 @@ class ProcessPool : public RunnerPool {
   const Answers answers_;
   RunnerLedger* const ledger_;
   std::vector<Runner> runners_;
+  std::vector<bool> had_runner_;  // by slot
+  int64_t restarts_ = 0;
 };
 
 }  // namespace retort

@@ -182,6 +182,7 @@ absl::Status Worker::Run(int signal_fd) {
       agent_->Leave(now);
     }
     agent_->Tick(now);
+    KeepCounts();
     if (agent_->done() || at_once_) break;
     const absl::Duration wake = std::min(agent_->NextWake(), leave_at);
     loop_.Wait(std::min(wake - clock_.Read().monotonic, pool_->ReapWithin()));
@@ -195,6 +196,24 @@ absl::Status Worker::Run(int signal_fd) {
   }
   spdlog::info("left");
   return agent_->status();
+}
+
+void Worker::KeepCounts() {
+  WorkerCounts counts;
+  counts.agent = agent_->counts();
+  counts.spool_bytes = spool_.points_bytes();
+  counts.runner_restarts = pool_->restarts();
+  const std::lock_guard lock(counts_mutex_);
+  counts_ = std::move(counts);
+}
+
+WorkerCounts Worker::counts() const {
+  std::unique_lock lock(counts_mutex_);
+  WorkerCounts counts = counts_;
+  lock.unlock();
+  counts.artifact_bytes_in = remote_.bytes_in();
+  counts.artifact_bytes_out = remote_.bytes_out();
+  return counts;
 }
 
 void Worker::OnSignal(int signal_fd) {

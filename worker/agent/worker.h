@@ -3,6 +3,7 @@
 #define RETORT_WORKER_AGENT_WORKER_H_
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "worker/agent/event_loop.h"
 #include "worker/agent/grpc_coordinator_client.h"
 #include "worker/agent/process_pool.h"
+#include "worker/agent/readings.h"
 
 namespace retort {
 
@@ -44,7 +46,7 @@ struct WorkerOptions {
   absl::Duration leaving() const { return drain_timeout + stop_grace + leave_margin; }
 };
 
-// Threads: the one that calls Run, beside those of gRPC and of ArtifactMover.
+// Threads: the one that calls Run, but for counts(), beside those of gRPC and of ArtifactMover.
 class Worker {
  public:
   // Ends runners that an earlier start left, and removes what it left of attempts that had not
@@ -57,10 +59,14 @@ class Worker {
   // FAILED_PRECONDITION: another agent with this name has started.
   absl::Status Run(int signal_fd);
 
+  // As of the last turn of the loop. Threads: any.
+  WorkerCounts counts() const;
+
  private:
   Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, RunnerLedger ledger,
          DiskSpool spool, std::unique_ptr<ArtifactCache> cache);
   void OnSignal(int signal_fd);
+  void KeepCounts();
 
   const absl::Duration working_time_;
   Clock& clock_;
@@ -76,6 +82,9 @@ class Worker {
   std::unique_ptr<Agent> agent_;
   absl::Duration first_signal_ = absl::InfiniteDuration();  // when it came
   bool at_once_ = false;                                    // leave without another word
+
+  mutable std::mutex counts_mutex_;
+  WorkerCounts counts_;  // guarded by counts_mutex_
 };
 
 }  // namespace retort

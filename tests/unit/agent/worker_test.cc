@@ -10,9 +10,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "absl/time/clock.h"
 #include "tests/testing/fake_coordinator.h"
+#include "tests/testing/monitoring.h"
 
 extern char** environ;
 
@@ -118,6 +121,37 @@ class WorkerTest : public ::testing::Test {
   v1::ArtifactRef dataset_;
   std::vector<pid_t> workers_;
 };
+
+TEST_F(WorkerTest, LogsObjectsWithIdsAndTellsPrometheusWhatItDoes) {
+  coordinator_.Start();
+  StartWorker({"--id", "w7", "--log-format", "json", "--metrics", "127.0.0.1:0"});
+  coordinator_.Offer(Job('a'));
+  ASSERT_TRUE(WaitForFinished(1)) << Errors();
+  nlohmann::json attempt;
+  int port = 0;
+  std::istringstream lines(Errors());
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_TRUE(json.is_object()) << line;
+    EXPECT_EQ(json["worker"], "w7") << line;
+    const std::string message = json["message"];
+    const size_t at = message.find("http://127.0.0.1:");
+    if (at != std::string::npos) port = std::stoi(message.substr(at + 17));
+    if (message.find("succeeded") != std::string::npos) attempt = json;
+  }
+  EXPECT_EQ(attempt["job"], std::string(64, 'a')) << Errors();
+  EXPECT_EQ(attempt["attempt"], 1);
+  const std::string metrics = HttpGet(port, "/metrics");
+  EXPECT_THAT(metrics, HasSubstr("retort_worker_attempts_ended_total{outcome=\"succeeded\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("retort_worker_slots{state=\"free\"} 2\n"));
+  int asked = 0;
+  for (const std::string& name : DashboardMetrics()) {
+    if (!name.starts_with("retort_worker_")) continue;
+    ++asked;
+    EXPECT_THAT(metrics, HasSubstr("# TYPE " + name + " "));
+  }
+  EXPECT_GE(asked, 6);
+}
 
 TEST_F(WorkerTest, RunsJobsWithMetricsLogsAndWeights) {
   coordinator_.Start();
@@ -392,7 +426,7 @@ TEST_F(WorkerTest, WrongArgumentsAreUsageErrorsThatSayWhatWouldBeRight) {
       {{"--time-limit", "30s", "--runner", runner},
        "--time-limit: 30s leaves no time to work; expected more than 50s"},
       {{"--slurm", "--runner", runner}, "SLURM_JOB_ID is not set"},
-      {{"--log-level", "loud", "--runner", runner}, "--log-level: 'loud'; expected"},
+      {{"--log-level", "loud", "--runner", runner}, "--log-level loud: expected"},
       {{"--colour", "blue"}, "--colour"},
   };
   for (const auto& c : cases) {

@@ -1,6 +1,6 @@
 // The HTTP endpoint that Prometheus asks, and what is measured when it asks.
-#ifndef RETORT_SERVER_METRICS_ENDPOINT_H_
-#define RETORT_SERVER_METRICS_ENDPOINT_H_
+#ifndef RETORT_COMMON_METRICS_ENDPOINT_H_
+#define RETORT_COMMON_METRICS_ENDPOINT_H_
 
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace retort {
@@ -30,19 +31,26 @@ struct Reading {
   std::function<std::vector<Value>()> read;
 };
 
+// INVALID_ARGUMENT, with the name of the flag: `address` is no HOST:PORT, or other machines reach
+// it and nobody said that they may read metrics, which go in clear.
+absl::Status CheckMetricsAddress(const std::string& address, bool in_clear);
+
 // Serves `/metrics` until it is destroyed.
 class MetricsEndpoint {
  public:
-  // `address`: HOST:PORT. UNAVAILABLE: it cannot be listened on.
+  // `address`: HOST:PORT; `registry` may be null. UNAVAILABLE: it cannot be listened on.
   static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Start(
       const std::string& address, std::shared_ptr<prometheus::Registry> registry,
       std::vector<Reading> readings);
 
   int port() const { return exposer_->GetListeningPorts().front(); }
+  // `http://127.0.0.1:9641/metrics`.
+  std::string url() const;
 
  private:
   MetricsEndpoint() = default;
 
+  std::string host_;
   std::shared_ptr<prometheus::Registry> registry_;
   std::shared_ptr<prometheus::Collectable> readings_;
   std::unique_ptr<prometheus::Exposer> exposer_;  // last: it asks the two above
@@ -50,4 +58,4 @@ class MetricsEndpoint {
 
 }  // namespace retort
 
-#endif  // RETORT_SERVER_METRICS_ENDPOINT_H_
+#endif  // RETORT_COMMON_METRICS_ENDPOINT_H_
