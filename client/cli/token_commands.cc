@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "client/cli/commands.h"
 #include "client/cli/table.h"
+#include "common/fields.h"
 #include "common/files.h"
 #include "common/status.h"
 
@@ -20,10 +21,6 @@ struct CreateFlags {
   std::string expires;
   std::string out;
 };
-
-std::string RoleWord(v1::Role role) {
-  return absl::AsciiStrToLower(v1::Role_Name(role).substr(std::string("ROLE_").size()));
-}
 
 Json TimeText(int64_t time_ms) {
   if (time_ms == 0) return nullptr;
@@ -38,7 +35,7 @@ std::string StateOf(const v1::Token& token, absl::Time now) {
 
 Json TokenRow(const v1::Token& token) {
   return {{"id", token.id()},
-          {"role", RoleWord(token.role())},
+          {"role", EnumWord(*v1::Role_descriptor(), token.role())},
           {"label", token.label()},
           {"state", StateOf(token, absl::Now())},
           {"created_time", TimeText(token.created_ms())},

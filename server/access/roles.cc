@@ -1,7 +1,7 @@
 #include "server/access/roles.h"
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/fields.h"
 
 namespace retort {
 namespace {
@@ -59,9 +59,7 @@ bool MayCall(v1::Role role, std::string_view call) {
   return false;
 }
 
-std::string RoleWord(v1::Role role) {
-  return absl::AsciiStrToLower(v1::Role_Name(role).substr(std::string_view("ROLE_").size()));
-}
+std::string RoleWord(v1::Role role) { return EnumWord(*v1::Role_descriptor(), role); }
 
 absl::StatusOr<v1::Role> ParseRole(std::string_view word) {
   for (const v1::Role role : AllRoles()) {

@@ -238,6 +238,29 @@ class GuardedAdminService final : public v1::AdminService::CallbackService {
 
 }  // namespace
 
+std::optional<int64_t> RefusalLines::Admit(absl::Time now) {
+  const std::lock_guard lock(mutex_);
+  // Also where the clock was set back.
+  if (now >= minute_ + absl::Minutes(1) || now < minute_) {
+    minute_ = now;
+    written_ = 0;
+  }
+  if (written_ >= kMostInAMinute) {
+    ++left_out_;
+    return std::nullopt;
+  }
+  ++written_;
+  return std::exchange(left_out_, 0);
+}
+
+void Guard::Log(const grpc::ServerContextBase& context, const char* call,
+                std::string_view why) const {
+  const auto left_out = lines_.Admit(now_());
+  if (!left_out) return;
+  spdlog::warn("{}: {} refused: {}{}", context.peer(), call, why,
+               *left_out == 0 ? "" : absl::StrCat("; and ", *left_out, " more before"));
+}
+
 absl::Status Guard::Admit(const grpc::ServerContextBase& context, const char* call) const {
   constexpr std::string_view kScheme = "Bearer ";
   const auto& headers = context.client_metadata();
@@ -251,12 +274,12 @@ absl::Status Guard::Admit(const grpc::ServerContextBase& context, const char* ca
   const bool bearer = headers.count("authorization") == 1 && value.starts_with(kScheme);
   const auto identity = tokens_.Check(bearer ? value.substr(kScheme.size()) : "", now_());
   if (!identity.ok()) {
-    spdlog::warn("{}: {} refused: {}", context.peer(), call, MessageOf(identity.status()));
+    Log(context, call, MessageOf(identity.status()));
     return identity.status();
   }
   if (MayCall(identity->role, call)) return absl::OkStatus();
-  spdlog::warn("{}: {} refused to token {} of role {}", context.peer(), call, identity->token_id,
-               RoleWord(identity->role));
+  Log(context, call,
+      absl::StrCat("token ", identity->token_id, " is of role ", RoleWord(identity->role)));
   return absl::PermissionDeniedError(absl::StrCat("the role ", RoleWord(identity->role),
                                                   " may not call ", call,
                                                   "; ask for an access file of another role"));

@@ -12,6 +12,7 @@
 #include "common/access/link.h"
 #include "common/files.h"
 #include "server/access/roles.h"
+#include "server/rpc/guarded.h"
 #include "tests/rpc/harness.h"
 
 namespace retort {
@@ -34,6 +35,21 @@ std::set<std::string> AllCalls() {
     }
   }
   return calls;
+}
+
+TEST(RefusalLinesTest, AStrangerCannotFillTheLog) {
+  RefusalLines lines;
+  const absl::Time begin = absl::FromUnixSeconds(1'700'000'000);
+  int written = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto left_out = lines.Admit(begin + absl::Milliseconds(i));
+    written += left_out.has_value();
+    EXPECT_EQ(left_out.value_or(0), 0);
+  }
+  EXPECT_EQ(written, RefusalLines::kMostInAMinute);
+  EXPECT_EQ(lines.Admit(begin + absl::Minutes(2)), 1000 - RefusalLines::kMostInAMinute);
+  EXPECT_EQ(lines.Admit(begin + absl::Minutes(2)), 0) << "they were told of";
+  EXPECT_EQ(lines.Admit(begin), 0) << "the clock was set back";
 }
 
 class AccessRpcTest : public RpcTest {
