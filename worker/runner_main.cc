@@ -1,6 +1,8 @@
-// retort-runner: trains what an agent asks for, or with `predict` runs one network over a dataset.
+// retort-runner: trains what an agent asks for, with `predict` runs one network over a dataset, and
+// with `doctor` tells what it computes on.
 // Wiring only.
 #include <fcntl.h>
+#include <google/protobuf/util/json_util.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -41,6 +43,13 @@ int main(int argc, char** argv) {
   if (argc == 5 && std::strcmp(argv[1], "predict") == 0) {
     retort::distill::SetUpThreads(1);
     return RunPredict(argv[2], argv[3], argv[4]);
+  }
+  if (argc == 2 && std::strcmp(argv[1], "doctor") == 0) {
+    retort::distill::SetUpThreads(1);
+    std::string json;
+    (void)google::protobuf::util::MessageToJsonString(retort::distill::LookAtMachine(), &json);
+    std::printf("%s\n", json.c_str());
+    return 0;
   }
   if (::fcntl(3, F_GETFD) < 0 || ::fcntl(4, F_GETFD) < 0) {
     std::fprintf(stderr,

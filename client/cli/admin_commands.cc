@@ -208,6 +208,7 @@ void AddAdminCommands(CLI::App& app, Context& context) {
   const auto dry_run = std::make_shared<bool>(false);
   gc->add_flag("--dry-run", *dry_run, "only tell what would be taken");
   gc->callback([&context, dry_run] { CollectGarbage(context, *dry_run); });
+  AddDoctorCommand(*group, context);
   AddTokenCommands(*group, context);
 }
 

@@ -24,6 +24,8 @@ void AddDataCommands(CLI::App& app, Context& context);
 void AddModelCommands(CLI::App& app, Context& context);
 // `token`, of the group `admin`.
 void AddTokenCommands(CLI::App& admin, Context& context);
+// `doctor`, of the group `admin`.
+void AddDoctorCommand(CLI::App& admin, Context& context);
 // `export`, of the group `sweep`.
 void AddSweepExport(CLI::App& group, Context& context);
 // `submit` and `wait`, of the group `sweep`.

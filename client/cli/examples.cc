@@ -76,6 +76,8 @@ std::vector<std::string> ExamplesOf(const std::string& path) {
       {"retort admin backup", {"retort admin backup /backups/retort-$(date +%F)"}},
       {"retort admin restore", {"retort admin restore /backups/retort-2026-11-23 /srv/retort"}},
       {"retort admin gc", {"retort admin gc --dry-run", "retort admin gc"}},
+      {"retort admin doctor",
+       {"retort admin doctor", "retort admin doctor --worker -- --slots 8 --device cuda:0"}},
       {"retort admin token create",
        {"retort admin token create --role viewer --label dashboard --out viewer.access"}},
       {"retort admin token list", {"retort admin token list"}},

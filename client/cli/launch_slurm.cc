@@ -9,7 +9,7 @@
 #include "client/cli/process.h"
 #include "client/cli/table.h"
 #include "client/launch/autoscale.h"
-#include "client/launch/program.h"
+#include "common/program.h"
 #include "client/launch/slurm_script.h"
 #include "client/launch/squeue.h"
 #include "common/hash.h"

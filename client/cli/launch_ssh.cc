@@ -8,7 +8,7 @@
 #include "client/cli/launch_commands.h"
 #include "client/cli/table.h"
 #include "client/launch/hosts.h"
-#include "client/launch/program.h"
+#include "common/program.h"
 #include "common/files.h"
 #include "common/status.h"
 

@@ -129,6 +129,8 @@ class Client {
                                                       absl::Duration lifetime);
   absl::StatusOr<std::vector<v1::Token>> ListTokens();
   absl::StatusOr<v1::Token> RevokeToken(const std::string& id);
+  // What the coordinator finds when it looks after its machine and workers.
+  absl::StatusOr<std::vector<v1::Checkup>> Diagnose();
 
   // Uploads a file unless the coordinator holds it. The bytes must have the hash.
   absl::Status Upload(const std::string& path, const std::string& sha256);

@@ -94,6 +94,15 @@ absl::StatusOr<std::vector<v1::Token>> Client::ListTokens() {
   return std::vector<v1::Token>(response.tokens().begin(), response.tokens().end());
 }
 
+absl::StatusOr<std::vector<v1::Checkup>> Client::Diagnose() {
+  RETORT_ASSIGN_OR_RETURN(
+      const v1::DiagnoseResponse response,
+      Call(
+          options_, address_, [this] { return admin(); }, &v1::AdminService::Stub::Diagnose,
+          v1::DiagnoseRequest()));
+  return std::vector<v1::Checkup>(response.checkups().begin(), response.checkups().end());
+}
+
 absl::StatusOr<v1::Token> Client::RevokeToken(const std::string& id) {
   v1::RevokeTokenRequest request;
   request.set_request_id(NewUuid());

@@ -46,6 +46,8 @@ const std::vector<CallRoles>& AllCallRoles() {
       {"AdminService/CreateToken", kNo, kNo, kNo},
       {"AdminService/ListTokens", kNo, kNo, kNo},
       {"AdminService/RevokeToken", kNo, kNo, kNo},
+      {"AdminService/GetServerInfo", kYes, kYes, kYes},
+      {"AdminService/Diagnose", kYes, kYes, kNo},
   };
   return table;
 }

@@ -15,6 +15,7 @@
 #include "common/status.h"
 #include "server/core/requests.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/diagnose.h"
 #include "server/rpc/rpc_status.h"
 #include "server/rpc/stall_guard.h"
 #include "server/rpc/unary.h"
@@ -314,6 +315,34 @@ grpc::ServerUnaryReactor* AdminService::CollectGarbage(grpc::CallbackServerConte
         [&] { return Collect(parts_.upkeep, request->dry_run(), {}); });
     if (collected.ok()) *response = *std::move(collected);
     reactor->Finish(ToGrpc(collected.status()));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AdminService::GetServerInfo(grpc::CallbackServerContext* context,
+                                                      const v1::GetServerInfoRequest*,
+                                                      v1::ServerInfo* response) {
+  response->set_version(RETORT_VERSION);
+  response->set_time_ms(absl::ToUnixMillis(parts_.clock.Read().wall));
+  return Refuse(context, absl::OkStatus());
+}
+
+grpc::ServerUnaryReactor* AdminService::Diagnose(grpc::CallbackServerContext* context,
+                                                 const v1::DiagnoseRequest*,
+                                                 v1::DiagnoseResponse* response) {
+  auto ticket = parts_.tasks.Enter(CallerOf(*context));
+  if (!ticket.ok()) return Refuse(context, ticket.status());
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto held = std::make_shared<Gate::Ticket>(*std::move(ticket));
+  parts_.pool.Post([this, context, response, reactor, held] {
+    if (IsOver(*context)) return reactor->Finish(grpc::Status::CANCELLED);
+    auto facts = LookAfter(parts_.coordinator, parts_.upkeep.folder(), parts_.access);
+    if (facts.ok()) {
+      for (v1::Checkup& checkup : Judge(*facts, parts_.clock.Read().wall)) {
+        *response->add_checkups() = std::move(checkup);
+      }
+    }
+    reactor->Finish(ToGrpc(facts.status()));
   });
   return reactor;
 }

@@ -51,6 +51,13 @@ class AdminService final : public v1::AdminService::CallbackService {
                                         const v1::RevokeTokenRequest* request,
                                         v1::Token* response) override;
 
+  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
+                                          const v1::GetServerInfoRequest* request,
+                                          v1::ServerInfo* response) override;
+  grpc::ServerUnaryReactor* Diagnose(grpc::CallbackServerContext* context,
+                                     const v1::DiagnoseRequest* request,
+                                     v1::DiagnoseResponse* response) override;
+
  private:
   // Runs `work` (-> Status) over the tokens on the pool, once the call is let in.
   grpc::ServerUnaryReactor* OverTokens(

@@ -230,6 +230,16 @@ class GuardedAdminService final : public v1::AdminService::CallbackService {
     return Pass(guard_, context, "AdminService/RevokeToken",
                 [&] { return inner_.RevokeToken(context, request, response); });
   }
+  Unary* GetServerInfo(Context* context, const v1::GetServerInfoRequest* request,
+                       v1::ServerInfo* response) override {
+    return Pass(guard_, context, "AdminService/GetServerInfo",
+                [&] { return inner_.GetServerInfo(context, request, response); });
+  }
+  Unary* Diagnose(Context* context, const v1::DiagnoseRequest* request,
+                  v1::DiagnoseResponse* response) override {
+    return Pass(guard_, context, "AdminService/Diagnose",
+                [&] { return inner_.Diagnose(context, request, response); });
+  }
 
  private:
   const Guard& guard_;

@@ -134,6 +134,8 @@ class Upkeep {
   absl::StatusOr<CollectReport> Collect(const CollectOptions& options,
                                         const UpkeepWatch& watch = {});
 
+  const std::string& folder() const { return folder_; }
+
   // Collects every hour from now on, on a thread of its own, and logs what was taken.
   void StartCollecting();
   // Ends that thread, and cancels what runs.

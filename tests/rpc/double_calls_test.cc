@@ -27,6 +27,7 @@ const std::set<std::string> kReads = {
     "SweepService.ReadMetrics",     "SweepService.TailLogs",   "SweepService.ListWorkers",
     "SweepService.Query",           "ArtifactService.Missing", "ArtifactService.Download",
     "ArtifactService.UploadStatus", "AdminService.Check",      "AdminService.ListTokens",
+    "AdminService.GetServerInfo",   "AdminService.Diagnose",
 };
 
 // Each has a case.

@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "worker/distill/device.h"
+
 namespace retort::distill {
 namespace {
 
@@ -88,7 +90,7 @@ void SetThreads(int threads) {
   }
 }
 
-std::string SlowBlasWarning() {
+BlasSpeed MeasureBlas() {
   torch::NoGradGuard no_grad;
   const int threads = at::get_num_threads();
   SetThreads(1);
@@ -103,14 +105,32 @@ std::string SlowBlasWarning() {
     best_s = std::min(best_s, took.count());
   }
   SetThreads(threads);
-  const double gflops = 2.0 * kSize * kSize * kSize / best_s / 1e9;
-  if (gflops >= SlowGflops()) return "";
+  return {BlasName(), 2.0 * kSize * kSize * kSize / best_s / 1e9, SlowGflops()};
+}
+
+std::string SlowBlasWarning() {
+  const BlasSpeed blas = MeasureBlas();
+  if (!blas.slow()) return "";
   char text[256];
   std::snprintf(text, sizeof(text),
                 "the BLAS (%s) does %.0f GFLOP/s on one thread, this CPU can do more than %.0f; "
                 "on Debian install libopenblas0-pthread",
-                BlasName().c_str(), gflops, SlowGflops());
+                blas.name.c_str(), blas.gflops, blas.slow_below);
   return text;
+}
+
+v1::RunnerMachine LookAtMachine() {
+  const BlasSpeed blas = MeasureBlas();
+  v1::RunnerMachine machine;
+  machine.set_libtorch(TORCH_VERSION);
+  machine.set_blas(blas.name);
+  machine.set_gflops(blas.gflops);
+  machine.set_slow_below(blas.slow_below);
+  machine.set_cpu(CpuModel());
+  for (size_t i = 0; i < torch::cuda::device_count(); ++i) {
+    machine.add_gpus(DeviceText(torch::Device(torch::kCUDA, static_cast<int8_t>(i))));
+  }
+  return machine;
 }
 
 }  // namespace retort::distill

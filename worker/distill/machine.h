@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "retort/v1/runner.pb.h"
+
 namespace retort::distill {
 
 // Name of the CPU as the system gives it, or its architecture.
@@ -23,9 +25,20 @@ void SetUpThreads(int threads);
 // Changes it later.
 void SetThreads(int threads);
 
-// Times a small matrix product on one thread (below 100 ms), and returns what to do if it is much
-// slower than this kind of CPU can; empty if all is well.
+// The BLAS that LibTorch calls.
+struct BlasSpeed {
+  std::string name;
+  double gflops = 0;      // of a small matrix product on one thread
+  double slow_below = 0;  // this kind of CPU can do more
+  bool slow() const { return gflops < slow_below; }
+};
+// Takes less than 100 ms.
+BlasSpeed MeasureBlas();
+// What to do if it is slow; empty if all is well.
 std::string SlowBlasWarning();
+
+// What `retort-runner doctor` says.
+v1::RunnerMachine LookAtMachine();
 
 }  // namespace retort::distill
 

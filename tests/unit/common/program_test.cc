@@ -1,4 +1,4 @@
-#include "client/launch/program.h"
+#include "common/program.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
-// Programs of the system that are run to their end: sbatch, squeue, scancel, ssh.
-#ifndef RETORT_CLIENT_LAUNCH_PROGRAM_H_
-#define RETORT_CLIENT_LAUNCH_PROGRAM_H_
+// Programs that are run to their end: sbatch, squeue, ssh, a runner that tells of itself.
+#ifndef RETORT_COMMON_PROGRAM_H_
+#define RETORT_COMMON_PROGRAM_H_
 
 #include <string>
 #include <vector>
@@ -34,4 +34,4 @@ absl::StatusOr<std::string> OutputOf(const ProgramRun& run);
 
 }  // namespace retort
 
-#endif  // RETORT_CLIENT_LAUNCH_PROGRAM_H_
+#endif  // RETORT_COMMON_PROGRAM_H_
