@@ -61,9 +61,14 @@ v1::Checkup JudgeVersion(const std::string& where, const std::string& own,
 
 v1::Checkup JudgeClock(const std::string& where, absl::Duration ahead, absl::Duration uncertainty) {
   const absl::Duration sure = absl::AbsDuration(ahead) - uncertainty;
-  const std::string found = absl::StrCat("the coordinator's is ", DurationText(ahead),
-                                         ahead < absl::ZeroDuration() ? " behind" : " ahead",
-                                         ", give or take ", DurationText(uncertainty));
+  const std::string difference =
+      absl::AbsDuration(ahead) < absl::Milliseconds(1)
+          ? "agrees with ours"
+          : absl::StrCat("is ", DurationText(ahead),
+                         ahead < absl::ZeroDuration() ? " behind" : " ahead");
+  const std::string found =
+      absl::StrCat("the coordinator's ", difference, ", give or take ",
+                   DurationText(absl::Ceil(uncertainty, absl::Milliseconds(1))));
   const std::string advice =
       "set both by NTP: leases do not mind, but times in tables, and the ends of tokens and "
       "certificates do";

@@ -32,6 +32,8 @@ TEST(CheckupsTest, AClockIsWrongOnlyAsFarAsThatIsSure) {
   EXPECT_EQ(state(-absl::Hours(1), absl::Milliseconds(1)), v1::CHECKUP_STATE_ERROR);
   EXPECT_EQ(JudgeClock("client", -absl::Minutes(5), absl::Milliseconds(3)).found(),
             "the coordinator's is 5m behind, give or take 3ms");
+  EXPECT_EQ(JudgeClock("client", absl::Microseconds(40), absl::Microseconds(90)).found(),
+            "the coordinator's agrees with ours, give or take 1ms");
 }
 
 TEST(CheckupsTest, ASecretThatOthersMayReadIsAnError) {
