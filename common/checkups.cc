@@ -34,6 +34,7 @@ std::string Cut(const std::string& text) {
 
 std::string DurationText(absl::Duration duration) {
   const absl::Duration size = absl::AbsDuration(duration);
+  if (size < absl::Milliseconds(1)) return "less than 1ms";
   return absl::FormatDuration(size < absl::Seconds(10) ? absl::Trunc(size, absl::Milliseconds(1))
                                                        : absl::Trunc(size, absl::Seconds(1)));
 }

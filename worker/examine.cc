@@ -1,8 +1,11 @@
 #include "worker/examine.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -16,11 +19,31 @@
 #include "common/access/checkups.h"
 #include "common/checkups.h"
 #include "common/fields.h"
+#include "common/files.h"
 #include "common/status.h"
 #include "worker/agent/devices.h"
 #include "worker/agent/doctor.h"
 
 namespace retort {
+namespace {
+
+int64_t SizeOfFiles(const std::filesystem::path& folder) {
+  std::error_code error;
+  int64_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, error)) {
+    const auto size = entry.file_size(error);
+    if (!error) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
+}
+
+// True if a worker holds it.
+bool IsLocked(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return fd.valid() && flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+}  // namespace
 
 std::vector<v1::Checkup> Examine(Flags flags) {
   constexpr char kWhere[] = "worker";
@@ -39,25 +62,35 @@ std::vector<v1::Checkup> Examine(Flags flags) {
   } else {
     refused("access", source.status());
   }
-  // The folder itself is not made: looking changes nothing.
+  // The folder itself is not made: looking changes nothing. It will be on this disk.
   std::error_code error;
-  const std::string folder = std::filesystem::exists(flags.folder, error)
-                                 ? flags.folder
-                                 : std::filesystem::absolute(flags.folder).parent_path().string();
-  checkups.push_back(JudgeFolder(kWhere, LookAtFolder(folder),
-                                 static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30)),
-                                 "the cache (--cache-gib)"));
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  checkups.push_back(JudgeDescriptors(
-      kWhere, static_cast<int64_t>(std::min<rlim_t>(limit.rlim_cur, rlim_t{1} << 40)),
-      256 + 16 * std::max(1, flags.slots)));
+  std::filesystem::path folder = std::filesystem::absolute(flags.folder, error);
+  const auto cached = SizeOfFiles(folder / "artifacts");
+  while (!std::filesystem::exists(folder, error) && folder.has_relative_path()) {
+    folder = folder.parent_path();
+  }
+  const int64_t cache = static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30));
+  checkups.push_back(JudgeFolder(kWhere, LookAtFolder(folder.string()),
+                                 std::max<int64_t>(0, cache - cached),
+                                 "what the cache (--cache-gib) does not hold yet"));
+  if (IsLocked(flags.folder + "/lock")) {
+    checkups.push_back(MakeCheckup(
+        kWhere, "folder", v1::CHECKUP_STATE_OK,
+        "a retort-worker runs in " + flags.folder + "; a second one needs a folder of its own"));
+  }
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const auto devices = ParseDevices(flags.device);
   if (!devices.ok()) refused("gpu", devices.status());
   const bool gpus = devices.ok() && std::any_of(devices->begin(), devices->end(), IsGpu);
-  checkups.push_back(
-      JudgeThreads(flags.slots > 0 ? flags.slots : cores, flags.threads, cores, gpus));
+  const int slots = flags.slots > 0 ? flags.slots
+                    : gpus          ? static_cast<int>(devices->size())
+                                    : cores;
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  checkups.push_back(JudgeDescriptors(
+      kWhere, static_cast<int64_t>(std::min<rlim_t>(limit.rlim_cur, rlim_t{1} << 40)),
+      256 + 16 * slots));
+  checkups.push_back(JudgeThreads(slots, flags.threads, cores, gpus));
   const auto runner = FindRunner(flags.runner);
   const auto facts = runner.ok() ? AskRunner(*runner) : runner.status();
   for (v1::Checkup& checkup :

@@ -50,8 +50,9 @@ struct Terminal {
 // State shared by the commands of one run.
 struct Context {
   Terminal terminal;
-  AccessChoice choice = {};  // what the user said of the coordinator
-  AccessSource source = {};  // what follows from it; set before a command runs
+  AccessChoice choice = {};         // what the user said of the coordinator
+  AccessSource source = {};         // what follows from it; set before a command runs
+  absl::Status source_status = {};  // why there is no source; for `admin doctor` alone
   Format format = Format::kTable;
   bool wide = false;  // tables with every column
   int exit_code = kDone;

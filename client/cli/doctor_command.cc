@@ -1,5 +1,7 @@
 // `retort admin doctor`.
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -80,6 +82,17 @@ void Show(Terminal& terminal, const std::vector<v1::Checkup>& checkups) {
   terminal.out << std::flush;
 }
 
+// Every command has read it by now, and ends where it is wrong.
+v1::Checkup LookAtConfig() {
+  const ConfigPlace place = ConfigPlace::OfProcess();
+  std::error_code error;
+  const bool there = !place.path.empty() && std::filesystem::exists(place.path, error);
+  return MakeCheckup("client", "config", v1::CHECKUP_STATE_OK,
+                     there                ? place.path + " was read"
+                     : place.path.empty() ? "no configuration file"
+                                          : "no configuration file; it would be " + place.path);
+}
+
 // What retort-worker says of itself and of its runner, with these flags.
 std::vector<v1::Checkup> AskWorker(const Context& context, const DoctorFlags& flags) {
   const auto failed = [](const std::string& found) {
@@ -118,16 +131,27 @@ void Doctor(Context& context, const DoctorFlags& flags) {
     return context.Fail(absl::InvalidArgumentError(absl::StrCat(
         "'", flags.worker_flags.front(), "': flags of retort-worker go with --worker")));
   }
-  WayCheckups way = CheckWay("client", context.source, RETORT_VERSION);
-  std::vector<v1::Checkup> checkups = std::move(way.checkups);
+  std::vector<v1::Checkup> checkups = {LookAtConfig()};
+  WayCheckups way;
+  if (context.source_status.ok()) {
+    way = CheckWay("client", context.source, RETORT_VERSION);
+  } else {
+    way.checkups.push_back(MakeCheckup("client", "access", v1::CHECKUP_STATE_ERROR,
+                                       MessageOf(context.source_status),
+                                       "copy it anew from the coordinator's folder access"));
+    way.open = true;  // nobody has looked
+  }
+  std::move(way.checkups.begin(), way.checkups.end(), std::back_inserter(checkups));
   if (way.reached) {
     const auto own = context.NewClient().Diagnose();
     if (own.ok()) {
       checkups.insert(checkups.end(), own->begin(), own->end());
     } else {
-      checkups.push_back(MakeCheckup("coordinator", "diagnosis", v1::CHECKUP_STATE_WARNING,
-                                     MessageOf(own.status()),
-                                     "ask with an access file of role viewer, operator or admin"));
+      const bool role = absl::IsPermissionDenied(own.status());
+      checkups.push_back(MakeCheckup(
+          "coordinator", "diagnosis", v1::CHECKUP_STATE_WARNING, MessageOf(own.status()),
+          role ? "ask with an access file of role viewer, operator or admin"
+               : "ask again, or look on its machine"));
     }
   }
   if (flags.worker) {
@@ -154,7 +178,7 @@ void Doctor(Context& context, const DoctorFlags& flags) {
   context.terminal.err << checkups.size() << " checkups, " << count(v1::CHECKUP_STATE_WARNING)
                        << " warnings, " << errors << " errors" << std::endl;
   if (errors > 0) context.exit_code = kJobsFailed;
-  if (!way.reached) context.exit_code = kUnavailable;
+  if (!way.open) context.exit_code = kUnavailable;
 }
 
 }  // namespace

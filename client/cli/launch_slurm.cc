@@ -9,10 +9,10 @@
 #include "client/cli/process.h"
 #include "client/cli/table.h"
 #include "client/launch/autoscale.h"
-#include "common/program.h"
 #include "client/launch/slurm_script.h"
 #include "client/launch/squeue.h"
 #include "common/hash.h"
+#include "common/program.h"
 #include "common/status.h"
 
 namespace retort {

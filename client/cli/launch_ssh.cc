@@ -8,8 +8,8 @@
 #include "client/cli/launch_commands.h"
 #include "client/cli/table.h"
 #include "client/launch/hosts.h"
-#include "common/program.h"
 #include "common/files.h"
+#include "common/program.h"
 #include "common/status.h"
 
 namespace retort {

@@ -35,11 +35,15 @@ void AddCommonOptions(CLI::App& app, Context& context, const absl::Status& confi
   app.add_flag("--insecure", context.choice.insecure,
                "speak in clear with a coordinator on another machine")
       ->envname("RETORT_INSECURE");
-  app.parse_complete_callback([&context, &configured] {
+  app.parse_complete_callback([&app, &context, &configured] {
     if (!configured.ok()) throw CLI::ConfigError(MessageOf(configured));
     auto source = ChooseAccess(context.choice, {"admin", "operator", "viewer"});
-    if (!source.ok()) throw CLI::ValidationError(MessageOf(source.status()));
-    context.source = *std::move(source);
+    // To tell what is wrong with it is what the doctor is there for.
+    const bool doctor =
+        app.got_subcommand("admin") && app.get_subcommand("admin")->got_subcommand("doctor");
+    if (!source.ok() && !doctor) throw CLI::ValidationError(MessageOf(source.status()));
+    if (source.ok()) context.source = *std::move(source);
+    context.source_status = source.status();
   });
   app.add_option_function<std::string>(
          "-o,--output",

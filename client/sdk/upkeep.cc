@@ -95,11 +95,10 @@ absl::StatusOr<std::vector<v1::Token>> Client::ListTokens() {
 }
 
 absl::StatusOr<std::vector<v1::Checkup>> Client::Diagnose() {
-  RETORT_ASSIGN_OR_RETURN(
-      const v1::DiagnoseResponse response,
-      Call(
-          options_, address_, [this] { return admin(); }, &v1::AdminService::Stub::Diagnose,
-          v1::DiagnoseRequest()));
+  RETORT_ASSIGN_OR_RETURN(const v1::DiagnoseResponse response,
+                          Call(
+                              options_, address_, [this] { return admin(); },
+                              &v1::AdminService::Stub::Diagnose, v1::DiagnoseRequest()));
   return std::vector<v1::Checkup>(response.checkups().begin(), response.checkups().end());
 }
 

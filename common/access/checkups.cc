@@ -122,6 +122,7 @@ WayCheckups CheckWay(const std::string& where, const AccessSource& source,
                     "see above"));
     return way;
   }
+  way.open = true;
   const auto stub = v1::AdminService::NewStub(OpenChannel(source.access, number));
   grpc::Status status;
   v1::ServerInfo server;

@@ -18,7 +18,8 @@ absl::Status Reach(const std::string& address, absl::Duration patience);
 // What was found of a way to a coordinator.
 struct WayCheckups {
   std::vector<v1::Checkup> checkups;
-  bool reached = false;  // somebody let us in
+  bool open = false;     // some address could be reached
+  bool reached = false;  // and a coordinator let us in
 };
 
 // Looks at the access file's mode, at the port of each address, and asks the coordinator which

@@ -334,7 +334,7 @@ grpc::ServerUnaryReactor* AdminService::Diagnose(grpc::CallbackServerContext* co
   if (!ticket.ok()) return Refuse(context, ticket.status());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   auto held = std::make_shared<Gate::Ticket>(*std::move(ticket));
-  parts_.pool.Post([this, context, response, reactor, held] {
+  parts_.looks.Post([this, context, response, reactor, held] {
     if (IsOver(*context)) return reactor->Finish(grpc::Status::CANCELLED);
     auto facts = LookAfter(parts_.coordinator, parts_.upkeep.folder(), parts_.access);
     if (facts.ok()) {

@@ -21,8 +21,9 @@ namespace retort {
 struct AdminParts {
   Coordinator& coordinator;  // remembers answers
   Upkeep& upkeep;
-  ThreadPool& pool;  // of its own: a task takes minutes
-  Gate& tasks;       // that run or wait
+  ThreadPool& pool;   // of its own: a task takes minutes
+  ThreadPool& looks;  // for short ones, which need not wait for those
+  Gate& tasks;        // that run or wait
   const RpcLimits& limits;
   const Clock& clock;
   AccessFolder* access;  // null: no tokens are asked for

@@ -92,12 +92,19 @@ v1::Checkup JudgeSecurity(const CoordinatorFacts& facts) {
 }
 
 v1::Checkup JudgeSecrets(const CoordinatorFacts& facts) {
-  std::string found = "all but the owner are kept out of access files and keys";
+  std::optional<v1::Checkup> first;
+  int open = 0;
   for (const auto& [name, mode] : facts.secrets) {
     v1::Checkup checkup = JudgeSecret(kWhere, name, mode);
-    if (checkup.state() != v1::CHECKUP_STATE_OK) return checkup;
+    if (checkup.state() == v1::CHECKUP_STATE_OK) continue;
+    if (++open == 1) first = std::move(checkup);
   }
-  return MakeCheckup(kWhere, "permissions", v1::CHECKUP_STATE_OK, found);
+  if (!first) {
+    return MakeCheckup(kWhere, "permissions", v1::CHECKUP_STATE_OK,
+                       "all but the owner are kept out of access files and keys");
+  }
+  if (open > 1) absl::StrAppend(first->mutable_found(), ", and ", open - 1, " more are open");
+  return *std::move(first);
 }
 
 v1::Checkup JudgeCertificate(absl::Time end, absl::Time now) {

@@ -38,6 +38,7 @@ Services::Services(Coordinator& coordinator, const store::Reader& reader, Artifa
       admin_({.coordinator = coordinator,
               .upkeep = upkeep,
               .pool = task_pool_,
+              .looks = look_pool_,
               .tasks = tasks_,
               .limits = limits_,
               .clock = clock,

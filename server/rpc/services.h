@@ -56,6 +56,7 @@ class Services {
   Lane reads_{"reads", limits_.reads};
   Lane queries_{"queries", limits_.queries};
   ThreadPool task_pool_{2};
+  ThreadPool look_pool_{1};
   WorkerService workers_;
   ArtifactService artifacts_;
   SweepService sweeps_;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 
+#include "absl/time/clock.h"
 #include "tests/e2e/cluster.h"
 
 namespace retort::e2e {
@@ -83,13 +84,14 @@ TEST_F(DoctorTest, NobodyThereIsSaidWithTheAddressAndTheRestIsLookedAtAllTheSame
 }
 
 TEST_F(DoctorTest, AWorkerLooksAtItsMachineAndStartsNothing) {
-  const std::string folder = cluster_.folder() + "/nothing-yet";
+  const std::string folder = cluster_.folder() + "/nothing/here/yet";
   const Outcome outcome =
       cluster_.Cli({"admin", "doctor", "--worker", "-o", "json", "--", "--folder", folder,
                     "--access", AccessOf("worker"), "--threads", "64"});
   const Found found = Read(outcome.out);
   EXPECT_EQ(found.at({"worker", "coordinator"})["state"], "ok") << outcome.out;
   EXPECT_EQ(found.at({"worker", "slots"})["state"], "warning");
+  EXPECT_NE(found.at({"worker", "disk"})["state"], "error") << "the folder would be made";
   EXPECT_FALSE(std::filesystem::exists(folder));
   EXPECT_EQ(found.at({"worker", "runner"})["state"], "ok") << outcome.out;
   EXPECT_THAT(found.at({"worker", "blas"})["found"].get<std::string>(), HasSubstr("GFLOP/s"));
@@ -97,6 +99,27 @@ TEST_F(DoctorTest, AWorkerLooksAtItsMachineAndStartsNothing) {
       {kWorker, "doctor", "--access", AccessOf("worker"), "--device", "cuda:7"}, cluster_.folder());
   EXPECT_EQ(gpu.exit_code, 1);
   EXPECT_THAT(gpu.out, HasSubstr("--device says cuda:7"));
+}
+
+TEST_F(DoctorTest, AnAccessFileThatCannotBeReadIsACheckupLikeOthers) {
+  const std::string broken = cluster_.Write("broken.access", "{");
+  const Outcome outcome = cluster_.Cli({"admin", "doctor", "-o", "json", "--access", broken});
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+  const Found found = Read(outcome.out);
+  EXPECT_EQ(found.at({"client", "access"})["state"], "error");
+  EXPECT_THAT(found.at({"client", "access"})["found"].get<std::string>(), HasSubstr(broken));
+  EXPECT_EQ(found.count({"client", "config"}), 1u);
+}
+
+TEST_F(DoctorTest, AWorkerThatRunsThereIsSaid) {
+  const auto worker = cluster_.StartWorker("w1", 1, 1);
+  const std::string folder = cluster_.folder() + "/w1";
+  for (int i = 0; i < 100 && !std::filesystem::exists(folder + "/lock"); ++i) {
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  const Outcome outcome = RunCommand(
+      {kWorker, "doctor", "--access", AccessOf("worker"), "--folder", folder}, cluster_.folder());
+  EXPECT_THAT(outcome.out, HasSubstr("a retort-worker runs in " + folder));
 }
 
 TEST_F(DoctorTest, AWrongTokenAndAWrongRunnerAreNamed) {
@@ -110,6 +133,8 @@ TEST_F(DoctorTest, AWrongTokenAndAWrongRunnerAreNamed) {
   EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("ask for a new access file"));
   EXPECT_THAT(outcome.out, HasSubstr("/bin/false: exit code 1"));
+  // Somebody is there: this is not what exit code 4 is for.
+  EXPECT_EQ(cluster_.Cli({"admin", "doctor", "--access", wrong}).exit_code, 1);
 }
 
 }  // namespace
