@@ -324,7 +324,9 @@ grpc::ServerUnaryReactor* AdminService::GetServerInfo(grpc::CallbackServerContex
                                                       v1::ServerInfo* response) {
   response->set_version(RETORT_VERSION);
   response->set_time_ms(absl::ToUnixMillis(parts_.clock.Read().wall));
-  return Refuse(context, absl::OkStatus());
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* AdminService::Diagnose(grpc::CallbackServerContext* context,
