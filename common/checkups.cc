@@ -157,7 +157,8 @@ std::string BytesText(int64_t bytes) {
     value /= 1024;
     ++unit;
   }
-  return absl::StrFormat(value < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+  const int decimals = value < 10 && unit > 0 ? 1 : 0;
+  return absl::StrFormat("%.*f %s", decimals, value, units[unit]);
 }
 
 }  // namespace retort
