@@ -64,7 +64,8 @@ class Coordinator {
   void Post(core::Input input, AnswerDone done, std::function<bool()> over = nullptr);
   // The caller of a Sync has gone: its `done` is called, with CANCELLED if it was still held back.
   void ForgetSync(core::Token token, const std::string& worker);
-  // Runs `look` on the strand, for what only the state knows. `done` follows as for Post.
+  // Runs `look` on the strand, for what only the state knows; again, if a commit fails whose changes
+  // it saw (Strand::Item). `done` follows as for Post.
   void Inspect(std::function<void(const core::State&)> look, AnswerDone done);
 
   // Expands the sweep off the strand and creates it (Expander::Create).

@@ -184,7 +184,10 @@ void Strand::TakeBack(const std::vector<Item>& items, Batch& batch, const absl::
   for (auto step = undone.steps.rbegin(); step != undone.steps.rend(); ++step)
     state_.Undo(step->decision);
   for (const Item& item : items) {
-    if (item.look) continue;
+    if (item.look) {
+      item.look(state_);
+      continue;
+    }
     auto decision = core::Decide(state_, item.input, now);
     if (!decision.ok()) {
       batch.refused.emplace_back(item.token, decision.status());

@@ -42,9 +42,11 @@ class Strand {
   struct Item {
     core::Token token = 0;  // the input's own; never 0, never used before
     core::Input input = {};
-    AnswerDone done = nullptr;                               // nobody waits if null
-    std::function<void(const core::State&)> look = nullptr;  // instead of an input
-    core::Token forget = 0;                                  // of a SyncGone
+    AnswerDone done = nullptr;  // nobody waits if null
+    // Instead of an input. Called again if the commit fails whose changes it saw: what counts is
+    // what it found the last time.
+    std::function<void(const core::State&)> look = nullptr;
+    core::Token forget = 0;  // of a SyncGone
     // True if nobody waits any more: then `done` is called with CANCELLED, and nothing else is
     // done.
     std::function<bool()> over = nullptr;  // asked once, by Run

@@ -53,8 +53,8 @@ absl::StatusOr<std::optional<std::string>> FindAnswer(Coordinator& coordinator,
         const auto answer = core::FindRepeated(state, request_id, method, arguments);
         if (!answer.ok()) {
           found = answer.status();
-        } else if (*answer != nullptr) {
-          found = (*answer)->answer;
+        } else {
+          found = *answer != nullptr ? std::make_optional((*answer)->answer) : std::nullopt;
         }
       },
       [&promise](absl::StatusOr<Answer> answer) { promise.set_value(answer.status()); });

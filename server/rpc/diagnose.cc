@@ -47,6 +47,7 @@ absl::StatusOr<std::vector<CoordinatorFacts::Worker>> WorkersOf(Coordinator& coo
   auto answered = std::make_shared<std::promise<absl::Status>>();
   coordinator.Inspect(
       [workers](const core::State& state) {
+        workers->clear();
         for (int64_t key = 1; key <= state.workers(); ++key) {
           const core::WorkerRow& row = state.worker(core::WorkerKey{key}).row;
           workers->push_back({.name = row.name,

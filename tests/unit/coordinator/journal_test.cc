@@ -11,34 +11,14 @@
 
 #include "common/hash.h"
 #include "common/log.h"
-#include "server/store/memory_store.h"
 #include "server/strand.h"
 #include "spdlog/sinks/ostream_sink.h"
+#include "tests/unit/coordinator/full_store.h"
 
 namespace retort {
 namespace {
 
 using Json = nlohmann::json;
-
-// A store whose disk may be full.
-class DiskStore : public store::Store {
- public:
-  store::CommitResult Commit(const std::vector<const core::Record*>& records) override {
-    return full ? store::CommitResult::NotDone(absl::ResourceExhaustedError("disk full"))
-                : inner_->Commit(records);
-  }
-  absl::Status Load(const std::function<void(const core::Record&)>& sink) override {
-    return inner_->Load(sink);
-  }
-  void TidyUp() override {}
-  absl::Status Reopen() override { return inner_->Reopen(); }
-  const store::Reader& reader() const override { return inner_->reader(); }
-
-  bool full = false;
-
- private:
-  const std::unique_ptr<store::Store> inner_ = store::NewMemoryStore();
-};
 
 // A strand whose journal is read back.
 class JournalTest : public testing::Test {
@@ -86,7 +66,7 @@ class JournalTest : public testing::Test {
 
   const std::shared_ptr<spdlog::logger> before_;
   std::ostringstream text_;
-  DiskStore store_;
+  FullStore store_;
   Now now_{absl::Seconds(1000), absl::FromUnixSeconds(1'700'000'000)};
   Strand strand_{store_, WithJournal()};
   core::Token token_ = 0;

@@ -11,34 +11,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/hash.h"
-#include "server/store/memory_store.h"
+#include "tests/unit/coordinator/full_store.h"
 
 namespace retort {
 namespace {
-
-// Passes everything on to another store, but for commits while the disk is full.
-class FullStore : public store::Store {
- public:
-  explicit FullStore(const bool& full) : full_(full), inner_(store::NewMemoryStore()) {}
-  store::CommitResult Commit(const std::vector<const core::Record*>& records) override {
-    return full_ ? store::CommitResult::NotDone(absl::ResourceExhaustedError("disk full"))
-                 : inner_->Commit(records);
-  }
-  absl::Status Load(const std::function<void(const core::Record&)>& sink) override {
-    return inner_->Load(sink);
-  }
-  void TidyUp() override {
-    if (tidy_up) tidy_up();
-  }
-  absl::Status Reopen() override { return inner_->Reopen(); }
-  const store::Reader& reader() const override { return inner_->reader(); }
-
-  std::function<void()> tidy_up = nullptr;
-
- private:
-  const bool& full_;
-  const std::unique_ptr<store::Store> inner_;
-};
 
 class StrandTest : public testing::Test {
  protected:
@@ -95,8 +71,7 @@ class StrandTest : public testing::Test {
     return grants.at(0).id;
   }
 
-  bool full_ = false;
-  FullStore store_{full_};
+  FullStore store_;
   Now now_{absl::Seconds(1000), absl::FromUnixSeconds(1'700'000'000)};
   Strand strand_{store_, {}};
   core::Token token_ = 0;
@@ -132,19 +107,35 @@ TEST_F(StrandTest, NobodyWaitsForWhatACommitLeavesToTidyUp) {
 
 TEST_F(StrandTest, ALeaseThatEndsWhileTheDiskIsFullEndsLater) {
   RunJob("w1");
-  full_ = true;
+  store_.full = true;
   for (int i = 0; i < 61; ++i) {  // w1 is gone
     Pass(absl::Seconds(1));
     strand_.Run({}, now_);
   }
   EXPECT_EQ(strand_.state().job({1}).row.state, core::JobState::kRunning) << "not written";
   EXPECT_TRUE(strand_.state().CheckInvariants().ok()) << strand_.state().CheckInvariants();
-  full_ = false;
+  store_.full = false;
   for (int i = 0; i < 70; ++i) {
     Pass(absl::Seconds(1));
     strand_.Run({}, now_);
   }
   EXPECT_EQ(strand_.state().job({1}).row.state, core::JobState::kQueued);
+}
+
+TEST_F(StrandTest, WhoLooksNeverSeesWhatAFailedCommitTookBack) {
+  store_.full = true;
+  auto spec = std::make_shared<v1::SweepSpec>();
+  spec->set_name("one");
+  std::vector<int64_t> seen;
+  absl::StatusOr<Answer> answer = absl::UnknownError("none yet");
+  strand_.Run({{.token = ++token_,
+                .input = core::BeginSweep{.request_id = "request", .spec = spec, .jobs = 1}},
+               {.token = ++token_,
+                .done = [&](absl::StatusOr<Answer> looked) { answer = std::move(looked); },
+                .look = [&](const core::State& state) { seen.push_back(state.sweeps()); }}},
+              now_);
+  EXPECT_THAT(seen, testing::ElementsAre(1, 0));
+  EXPECT_TRUE(answer.ok()) << answer.status();
 }
 
 }  // namespace
