@@ -77,7 +77,7 @@ absl::Status Ask(const Context& context, const std::string& name, Learnt& learnt
   Client client = context.NewClient();
   // What a round does not learn the next one will: nothing is asked twice, or a view whose
   // coordinator goes away would hear neither of its return nor of Ctrl-C for long.
-  Client hasty(context.source, {.patience = absl::ZeroDuration()});
+  Client hasty = client.With({.patience = absl::ZeroDuration()});
   // A name that is wrong, or nobody there, is an error at once.
   if (const auto first = client.GetSweep(name); !first.ok()) return first.status();
   absl::Time asked = absl::InfinitePast();

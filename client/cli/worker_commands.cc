@@ -49,16 +49,21 @@ void WatchScreen(Context& context) {
   LiveView view;
   view.ask = [&](const std::atomic<bool>& stop) {
     Client patient = context.NewClient();
-    Client hasty(context.source, {.patience = absl::ZeroDuration()});  // the next round asks again
+    Client hasty = patient.With({.patience = absl::ZeroDuration()});  // the next round asks again
     while (!stop) {
       auto workers = (heard == absl::InfinitePast() ? patient : hasty).ListWorkers();
+      const bool away = absl::IsUnavailable(workers.status());
       if (const std::lock_guard lock(mutex); workers.ok()) {
         known = *std::move(workers);
         heard = absl::Now();
-      } else if (!absl::IsUnavailable(workers.status()) || heard == absl::InfinitePast()) {
+      } else if (!away || heard == absl::InfinitePast()) {
         return workers.status();
       }
-      absl::SleepFor(kRound);
+      if (away) {
+        (void)patient.WaitUntilServing(kRound, [&stop] { return !stop; });
+      } else {
+        absl::SleepFor(kRound);
+      }
     }
     return absl::OkStatus();
   };

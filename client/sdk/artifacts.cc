@@ -51,9 +51,8 @@ grpc::Status SendFrom(ArtifactStub& stub, const std::string& path, const v1::Art
 absl::Status Client::Upload(const std::string& path, const std::string& sha256) {
   v1::MissingRequest missing;
   missing.add_sha256(sha256);
-  RETORT_ASSIGN_OR_RETURN(const auto answer, Call(
-                                                 options_, address_, [this] { return artifacts(); },
-                                                 &ArtifactStub::Missing, missing));
+  RETORT_ASSIGN_OR_RETURN(const auto answer,
+                          Call(options_, address_, channel_, &ArtifactStub::Missing, missing));
   if (answer.sha256().empty()) return absl::OkStatus();
 
   std::error_code error;
@@ -65,7 +64,7 @@ absl::Status Client::Upload(const std::string& path, const std::string& sha256) 
   v1::UploadStatusRequest ask;
   ask.set_sha256(sha256);
   return Annotate(
-      Repeat(options_, address_,
+      Repeat(options_, address_, channel_,
              [&]() -> grpc::Status {
                grpc::ClientContext context;
                v1::UploadStatusResponse so_far;
@@ -85,7 +84,7 @@ absl::Status Client::Download(const std::string& sha256, const std::string& path
   Sha256 hash;
   v1::DownloadRequest request;
   request.set_sha256(sha256);
-  absl::Status status = Repeat(options_, address_, [&]() -> grpc::Status {
+  absl::Status status = Repeat(options_, address_, channel_, [&]() -> grpc::Status {
     grpc::ClientContext context;
     const auto reader = artifacts()->Download(&context, request);
     v1::DownloadResponse part;

@@ -2,9 +2,12 @@
 #ifndef RETORT_CLIENT_SDK_CALLS_H_
 #define RETORT_CLIENT_SDK_CALLS_H_
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/random/random.h"
@@ -30,9 +33,21 @@ inline absl::Status FromGrpc(const grpc::Status& status, const std::string& addr
   return absl::Status(code, status.error_message());
 }
 
-// Runs `attempt` (-> grpc::Status) until it is not UNAVAILABLE or patience ends.
+// Waits, less long if the channel connects meanwhile. Somebody has to wait for it: gRPC 1.51 looks
+// only every five seconds at a connection that is being made and that no call waits for.
+inline void WaitForChannel(grpc::Channel& channel, absl::Duration time) {
+  if (channel.GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_READY) {
+    absl::SleepFor(time);  // it is not the connection that is wanting
+  } else {
+    (void)channel.WaitForConnected(absl::ToChronoTime(absl::Now() + time));
+  }
+}
+
+// Runs `attempt` (-> grpc::Status) until it is not UNAVAILABLE or patience ends. `channel` gives
+// the channel of the next call: it may be another one by then.
 template <typename Attempt>
 absl::Status Repeat(const ClientOptions& options, const std::string& address,
+                    const std::function<std::shared_ptr<grpc::Channel>()>& channel,
                     const Attempt& attempt) {
   absl::BitGen random;
   const absl::Time give_up = absl::Now() + options.patience;
@@ -43,23 +58,22 @@ absl::Status Repeat(const ClientOptions& options, const std::string& address,
     const absl::Duration delay = BackoffDelay(failures, absl::Uniform<double>(random, 0, 1),
                                               absl::Milliseconds(100), absl::Seconds(1));
     if (absl::Now() + delay > give_up) return FromGrpc(status, address);
-    absl::SleepFor(delay);
+    WaitForChannel(*channel(), delay);
   }
 }
 
-// One unary call. `new_stub` (-> unique_ptr<Stub>) is asked for each try: the coordinator may be
-// somewhere else by then.
-template <typename NewStub, typename Stub, typename Request, typename Response>
+// One unary call.
+template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Response> Call(const ClientOptions& options, const std::string& address,
-                              const NewStub& new_stub,
+                              const std::function<std::shared_ptr<grpc::Channel>()>& channel,
                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                            Response*),
                               const Request& request) {
   Response response;
-  const absl::Status status = Repeat(options, address, [&] {
+  const absl::Status status = Repeat(options, address, channel, [&] {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + options.deadline));
-    return (*new_stub().*method)(&context, request, &response);
+    return (Stub(channel()).*method)(&context, request, &response);
   });
   if (!status.ok()) return status;
   return response;

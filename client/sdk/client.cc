@@ -74,6 +74,12 @@ Client::Client(std::shared_ptr<grpc::Channel> channel, std::string address, Clie
       options_(options),
       channel_([channel = std::move(channel)] { return channel; }) {}
 
+Client Client::With(const ClientOptions& options) const {
+  Client other = *this;
+  other.options_ = options;
+  return other;
+}
+
 std::unique_ptr<v1::SweepService::Stub> Client::sweeps() const {
   return v1::SweepService::NewStub(channel_());
 }
@@ -91,14 +97,13 @@ absl::Status Client::WaitUntilServing(absl::Duration timeout,
   v1::ListSweepsRequest request;
   request.set_page_size(1);
   while (true) {
-    const auto answer = Call(
-        once, address_, [this] { return sweeps(); }, &SweepStub::ListSweeps, request);
+    const auto answer = Call(once, address_, channel_, &SweepStub::ListSweeps, request);
     if (answer.ok() || absl::Now() > give_up) return answer.status();
     if (!absl::IsUnavailable(answer.status()) && !absl::IsDeadlineExceeded(answer.status())) {
       return answer.status();
     }
     if (keep_waiting && !keep_waiting()) return absl::CancelledError("interrupted");
-    absl::SleepFor(absl::Milliseconds(50));
+    WaitForChannel(*channel_(), absl::Milliseconds(50));
   }
 }
 
@@ -114,15 +119,13 @@ absl::StatusOr<v1::CreateSweepResponse> Client::Submit(
   request.set_request_id(NewUuid());
   *request.mutable_spec() = spec;
   request.set_validate_only(validate_only);
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::CreateSweep, request);
+  return Call(options_, address_, channel_, &SweepStub::CreateSweep, request);
 }
 
 absl::StatusOr<v1::Sweep> Client::GetSweep(std::string_view sweep) {
   v1::GetSweepRequest request;
   request.set_name(SweepName(sweep));
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::GetSweep, request);
+  return Call(options_, address_, channel_, &SweepStub::GetSweep, request);
 }
 
 absl::StatusOr<std::vector<v1::Sweep>> Client::ListSweeps() {
@@ -130,10 +133,8 @@ absl::StatusOr<std::vector<v1::Sweep>> Client::ListSweeps() {
   v1::ListSweepsRequest request;
   request.set_page_size(kPage);
   do {
-    RETORT_ASSIGN_OR_RETURN(
-        v1::ListSweepsResponse page,
-        Call(
-            options_, address_, [this] { return sweeps(); }, &SweepStub::ListSweeps, request));
+    RETORT_ASSIGN_OR_RETURN(v1::ListSweepsResponse page,
+                            Call(options_, address_, channel_, &SweepStub::ListSweeps, request));
     for (v1::Sweep& sweep : *page.mutable_sweeps()) out.push_back(std::move(sweep));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -141,16 +142,13 @@ absl::StatusOr<std::vector<v1::Sweep>> Client::ListSweeps() {
 }
 
 absl::StatusOr<v1::Sweep> Client::PauseSweep(std::string_view sweep) {
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::PauseSweep, ChangeSweep(sweep));
+  return Call(options_, address_, channel_, &SweepStub::PauseSweep, ChangeSweep(sweep));
 }
 absl::StatusOr<v1::Sweep> Client::ResumeSweep(std::string_view sweep) {
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::ResumeSweep, ChangeSweep(sweep));
+  return Call(options_, address_, channel_, &SweepStub::ResumeSweep, ChangeSweep(sweep));
 }
 absl::StatusOr<v1::Sweep> Client::CancelSweep(std::string_view sweep) {
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::CancelSweep, ChangeSweep(sweep));
+  return Call(options_, address_, channel_, &SweepStub::CancelSweep, ChangeSweep(sweep));
 }
 
 absl::StatusOr<v1::Sweep> Client::WaitForSweep(
@@ -187,7 +185,7 @@ absl::StatusOr<v1::Sweep> Client::WaitForSweep(
             "sweep ", std::string(sweep), " has not ended within ", absl::FormatDuration(timeout)));
       }
     }
-    absl::SleepFor(kTick);
+    WaitForChannel(*channel_(), kTick);
   }
 }
 
@@ -201,10 +199,8 @@ absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(std::string_view sweep,
   request.set_full(full);
   request.set_page_size(full ? kFullPage : kPage);
   do {
-    RETORT_ASSIGN_OR_RETURN(
-        v1::ListJobsResponse page,
-        Call(
-            options_, address_, [this] { return sweeps(); }, &SweepStub::ListJobs, request));
+    RETORT_ASSIGN_OR_RETURN(v1::ListJobsResponse page,
+                            Call(options_, address_, channel_, &SweepStub::ListJobs, request));
     for (v1::Job& job : *page.mutable_jobs()) out.push_back(std::move(job));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -214,15 +210,13 @@ absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(std::string_view sweep,
 absl::StatusOr<v1::Job> Client::GetJob(std::string_view id) {
   v1::GetJobRequest request;
   request.set_name(JobResource(id));
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::GetJob, request);
+  return Call(options_, address_, channel_, &SweepStub::GetJob, request);
 }
 
 absl::StatusOr<v1::Explanation> Client::ExplainJob(std::string_view id) {
   v1::ExplainJobRequest request;
   request.set_name(JobResource(id));
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::ExplainJob, request);
+  return Call(options_, address_, channel_, &SweepStub::ExplainJob, request);
 }
 
 absl::StatusOr<int64_t> Client::RetryJobs(std::string_view sweep,
@@ -233,9 +227,8 @@ absl::StatusOr<int64_t> Client::RetryJobs(std::string_view sweep,
   request.set_sweep(SweepName(sweep));
   for (const v1::JobState state : states) request.add_states(state);
   for (const v1::FailureCause cause : causes) request.add_causes(cause);
-  RETORT_ASSIGN_OR_RETURN(const auto answer, Call(
-                                                 options_, address_, [this] { return sweeps(); },
-                                                 &SweepStub::RetryJobs, request));
+  RETORT_ASSIGN_OR_RETURN(const auto answer,
+                          Call(options_, address_, channel_, &SweepStub::RetryJobs, request));
   return answer.changed();
 }
 
@@ -245,9 +238,8 @@ absl::StatusOr<int64_t> Client::RetryJobs(const std::vector<std::string>& ids,
   request.set_request_id(NewUuid());
   for (const std::string& id : ids) request.add_names(JobResource(id));
   for (const v1::FailureCause cause : causes) request.add_causes(cause);
-  RETORT_ASSIGN_OR_RETURN(const auto answer, Call(
-                                                 options_, address_, [this] { return sweeps(); },
-                                                 &SweepStub::RetryJobs, request));
+  RETORT_ASSIGN_OR_RETURN(const auto answer,
+                          Call(options_, address_, channel_, &SweepStub::RetryJobs, request));
   return answer.changed();
 }
 
@@ -255,9 +247,8 @@ absl::StatusOr<int64_t> Client::CancelJobs(const std::vector<std::string>& ids) 
   v1::ChangeJobsRequest request;
   request.set_request_id(NewUuid());
   for (const std::string& id : ids) request.add_names(JobResource(id));
-  RETORT_ASSIGN_OR_RETURN(const auto answer, Call(
-                                                 options_, address_, [this] { return sweeps(); },
-                                                 &SweepStub::CancelJobs, request));
+  RETORT_ASSIGN_OR_RETURN(const auto answer,
+                          Call(options_, address_, channel_, &SweepStub::CancelJobs, request));
   return answer.changed();
 }
 
@@ -267,10 +258,8 @@ absl::StatusOr<std::vector<v1::MetricPoint>> Client::ReadMetrics(
   request.set_max_points(max_points);
   request.set_job(JobResource(id));
   request.mutable_series()->Assign(series.begin(), series.end());
-  RETORT_ASSIGN_OR_RETURN(
-      v1::ReadMetricsResponse answer,
-      Call(
-          options_, address_, [this] { return sweeps(); }, &SweepStub::ReadMetrics, request));
+  RETORT_ASSIGN_OR_RETURN(v1::ReadMetricsResponse answer,
+                          Call(options_, address_, channel_, &SweepStub::ReadMetrics, request));
   return std::vector<v1::MetricPoint>(answer.points().begin(), answer.points().end());
 }
 
@@ -281,7 +270,7 @@ absl::Status Client::TailLogs(std::string_view id, int attempt, int64_t offset, 
   request.set_attempt(attempt);
   request.set_offset(offset);
   request.set_follow(follow);
-  return Repeat(options_, address_, [&] {
+  return Repeat(options_, address_, channel_, [&] {
     PolledStream<v1::TailLogsResponse> stream(
         follow ? absl::InfiniteDuration() : options_.deadline, [&](auto* context, auto* queue) {
           return sweeps()->PrepareAsyncTailLogs(context, request, queue);
@@ -307,10 +296,8 @@ absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
   v1::ListWorkersRequest request;
   request.set_page_size(kPage);
   do {
-    RETORT_ASSIGN_OR_RETURN(
-        v1::ListWorkersResponse page,
-        Call(
-            options_, address_, [this] { return sweeps(); }, &SweepStub::ListWorkers, request));
+    RETORT_ASSIGN_OR_RETURN(v1::ListWorkersResponse page,
+                            Call(options_, address_, channel_, &SweepStub::ListWorkers, request));
     for (v1::Worker& worker : *page.mutable_workers()) out.push_back(std::move(worker));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -318,14 +305,10 @@ absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
 }
 
 absl::StatusOr<v1::Worker> Client::DrainWorker(std::string_view worker) {
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::DrainWorker,
-      ChangeWorker(worker));
+  return Call(options_, address_, channel_, &SweepStub::DrainWorker, ChangeWorker(worker));
 }
 absl::StatusOr<v1::Worker> Client::ReleaseWorker(std::string_view worker) {
-  return Call(
-      options_, address_, [this] { return sweeps(); }, &SweepStub::ReleaseWorker,
-      ChangeWorker(worker));
+  return Call(options_, address_, channel_, &SweepStub::ReleaseWorker, ChangeWorker(worker));
 }
 
 absl::Status Client::Query(std::string_view sql, int64_t max_rows,
@@ -335,7 +318,7 @@ absl::Status Client::Query(std::string_view sql, int64_t max_rows,
   request.set_max_rows(max_rows);
   bool began = false;
   absl::Status broken;  // after rows have come, which a repeat would give again
-  const absl::Status status = Repeat(options_, address_, [&]() -> grpc::Status {
+  const absl::Status status = Repeat(options_, address_, channel_, [&]() -> grpc::Status {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + options_.deadline));
     const auto reader = sweeps()->Query(&context, request);

@@ -50,6 +50,9 @@ class Client {
   // For channels made elsewhere, such as in-process ones.
   Client(std::shared_ptr<grpc::Channel> channel, std::string address, ClientOptions options = {});
 
+  // The same way to the coordinator, one connection, with other patience.
+  Client With(const ClientOptions& options) const;
+
   // For messages.
   const std::string& address() const { return address_; }
 

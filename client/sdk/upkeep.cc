@@ -13,10 +13,11 @@ constexpr absl::Duration kTick = absl::Milliseconds(250);
 // Reads the stream of a task (messages with `progress`, at last one with `report`) to its end.
 template <typename Response, typename Open>
 absl::StatusOr<Response> FollowTask(const ClientOptions& options, const std::string& address,
+                                    const std::function<std::shared_ptr<grpc::Channel>()>& channel,
                                     const Client::TaskWatch& on_progress, const Open& open) {
   Response last;
   bool interrupted = false;
-  const absl::Status status = Repeat(options, address, [&]() -> grpc::Status {
+  const absl::Status status = Repeat(options, address, channel, [&]() -> grpc::Status {
     PolledStream<Response> stream(absl::InfiniteDuration(), open);
     v1::TaskProgress progress;
     Response response;
@@ -45,8 +46,9 @@ absl::StatusOr<v1::CheckReport> Client::Check(bool quick, const TaskWatch& on_pr
   const auto open = [&](auto* context, auto* queue) {
     return admin()->PrepareAsyncCheck(context, request, queue);
   };
-  RETORT_ASSIGN_OR_RETURN(const v1::CheckResponse last,
-                          FollowTask<v1::CheckResponse>(options_, address_, on_progress, open));
+  RETORT_ASSIGN_OR_RETURN(
+      const v1::CheckResponse last,
+      FollowTask<v1::CheckResponse>(options_, address_, channel_, on_progress, open));
   return last.report();
 }
 
@@ -58,8 +60,9 @@ absl::StatusOr<v1::BackupReport> Client::Backup(const std::string& folder,
   const auto open = [&](auto* context, auto* queue) {
     return admin()->PrepareAsyncBackup(context, request, queue);
   };
-  RETORT_ASSIGN_OR_RETURN(const v1::BackupResponse last,
-                          FollowTask<v1::BackupResponse>(options_, address_, on_progress, open));
+  RETORT_ASSIGN_OR_RETURN(
+      const v1::BackupResponse last,
+      FollowTask<v1::BackupResponse>(options_, address_, channel_, on_progress, open));
   return last.report();
 }
 
@@ -69,9 +72,7 @@ absl::StatusOr<v1::CollectGarbageResponse> Client::CollectGarbage(bool dry_run) 
   request.set_dry_run(dry_run);
   ClientOptions options = options_;
   options.deadline = absl::Hours(1);  // many files
-  return Call(
-      options, address_, [this] { return admin(); }, &v1::AdminService::Stub::CollectGarbage,
-      request);
+  return Call(options, address_, channel_, &v1::AdminService::Stub::CollectGarbage, request);
 }
 
 absl::StatusOr<v1::CreateTokenResponse> Client::CreateToken(v1::Role role, const std::string& label,
@@ -81,24 +82,20 @@ absl::StatusOr<v1::CreateTokenResponse> Client::CreateToken(v1::Role role, const
   request.set_role(role);
   request.set_label(label);
   request.set_lifetime_s(absl::ToInt64Seconds(lifetime));
-  return Call(
-      options_, address_, [this] { return admin(); }, &v1::AdminService::Stub::CreateToken,
-      request);
+  return Call(options_, address_, channel_, &v1::AdminService::Stub::CreateToken, request);
 }
 
 absl::StatusOr<std::vector<v1::Token>> Client::ListTokens() {
   RETORT_ASSIGN_OR_RETURN(const v1::ListTokensResponse response,
-                          Call(
-                              options_, address_, [this] { return admin(); },
-                              &v1::AdminService::Stub::ListTokens, v1::ListTokensRequest()));
+                          Call(options_, address_, channel_, &v1::AdminService::Stub::ListTokens,
+                               v1::ListTokensRequest()));
   return std::vector<v1::Token>(response.tokens().begin(), response.tokens().end());
 }
 
 absl::StatusOr<std::vector<v1::Checkup>> Client::Diagnose() {
-  RETORT_ASSIGN_OR_RETURN(const v1::DiagnoseResponse response,
-                          Call(
-                              options_, address_, [this] { return admin(); },
-                              &v1::AdminService::Stub::Diagnose, v1::DiagnoseRequest()));
+  RETORT_ASSIGN_OR_RETURN(
+      const v1::DiagnoseResponse response,
+      Call(options_, address_, channel_, &v1::AdminService::Stub::Diagnose, v1::DiagnoseRequest()));
   return std::vector<v1::Checkup>(response.checkups().begin(), response.checkups().end());
 }
 
@@ -106,9 +103,7 @@ absl::StatusOr<v1::Token> Client::RevokeToken(const std::string& id) {
   v1::RevokeTokenRequest request;
   request.set_request_id(NewUuid());
   request.set_id(id);
-  return Call(
-      options_, address_, [this] { return admin(); }, &v1::AdminService::Stub::RevokeToken,
-      request);
+  return Call(options_, address_, channel_, &v1::AdminService::Stub::RevokeToken, request);
 }
 
 }  // namespace retort
