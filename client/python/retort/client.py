@@ -223,7 +223,7 @@ class Client:
                 if error.code() not in waits:
                     raise from_grpc(error, self.address) from None
                 if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
-                    time.sleep(0.3)
+                    self._pause(0.3)
         if check and last.succeeded < last.jobs:
             raise SweepFailed(f"sweep {last.name} ended with {last.failed} failed, {last.skipped} skipped and "
                               f"{last.cancelled} cancelled jobs of {last.jobs}; `retort job list --sweep {last.name} --state "
@@ -340,5 +340,22 @@ class Client:
                 delay = random.random() * min(1.0, 0.1 * 2 ** min(failures, 10))
                 if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() + delay > end:
                     raise from_grpc(error, self.address) from None
-                time.sleep(delay)
+                self._pause(delay)
         raise AssertionError("not reached")
+
+    def _pause(self, seconds: float) -> None:
+        """Waits, less long if the channel connects meanwhile.
+
+        Somebody has to wait for it: gRPC looks only every five seconds at a connection that is being made and that no call
+        waits for.
+        """
+        begin = time.monotonic()
+        ready = grpc.channel_ready_future(self._channel)
+        try:
+            ready.result(timeout=seconds)
+            if time.monotonic() - begin < 0.01:  # it is not the connection that is wanting
+                time.sleep(seconds)
+        except grpc.FutureTimeoutError:
+            pass
+        finally:
+            ready.cancel()
