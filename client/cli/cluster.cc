@@ -34,9 +34,12 @@ absl::StatusOr<Cluster> Cluster::Start(const ClusterOptions& options,
   (void)std::remove(address_file.c_str());
   cluster.server_.what = "coordinator";
   cluster.server_.log = options.folder + "/coordinator.log";
-  cluster.server_.args = {program,     "--folder",    options.folder + "/coordinator",
-                          "--listen",  "127.0.0.1:0", "--address-file",
-                          address_file};
+  const auto listen_on = [&](const std::string& address) {
+    return std::vector<std::string>{program,     "--folder", options.folder + "/coordinator",
+                                    "--listen",  address,    "--address-file",
+                                    address_file};
+  };
+  cluster.server_.args = listen_on("127.0.0.1:0");
   RETORT_RETURN_IF_ERROR(cluster.Launch(cluster.server_));
   const absl::Time until = absl::Now() + kStartPatience;
   while (cluster.address_.empty()) {
@@ -54,7 +57,7 @@ absl::StatusOr<Cluster> Cluster::Start(const ClusterOptions& options,
       cluster.access_,
       ChooseAccess({options.folder + "/coordinator/access/admin.access", "", false}, {}));
   // Started again, it takes the address that the workers know.
-  cluster.server_.args[4] = cluster.address_;
+  cluster.server_.args = listen_on(cluster.address_);
   return cluster;
 }
 

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/access/access.h"
 
 namespace retort {
 namespace {
@@ -84,10 +85,7 @@ absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& listen) {
         "' is not an address to listen on; expected HOST:PORT, such as 127.0.0.1:7641 or [::1]:0"));
   }
   address.host = host;
-  // Names that only begin like an address of the loopback network are not taken for one.
-  const bool dotted = host.find_first_not_of("0123456789.") == std::string::npos;
-  address.loopback =
-      (dotted && absl::StartsWith(host, "127.")) || host == "::1" || host == "localhost";
+  address.loopback = IsLoopback(listen);
   return address;
 }
 
