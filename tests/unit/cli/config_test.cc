@@ -38,7 +38,10 @@ class ConfigTest : public ::testing::Test {
   }
 
   FakeCoordinator fake_;
-  const std::string path_ = ::testing::TempDir() + "config_test.yaml";
+  // Of this test alone: others run beside it.
+  const std::string path_ = ::testing::TempDir() + "config_" +
+                            ::testing::UnitTest::GetInstance()->current_test_info()->name() +
+                            ".yaml";
   std::string out_, err_;
 };
 
