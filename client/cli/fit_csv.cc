@@ -96,9 +96,10 @@ absl::StatusOr<size_t> Find(const std::vector<std::string>& header, const std::s
                             const char* flag, const std::string& file) {
   const auto at = std::find(header.begin(), header.end(), column);
   if (at == header.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ":1: no column '", column, "' (", flag,
-                                                   "); its columns are ",
-                                                   absl::StrJoin(header, ", ")));
+    const bool other = header.size() == 1 && header[0].find_first_of(";\t|") != std::string::npos;
+    return absl::InvalidArgumentError(absl::StrCat(
+        file, ":1: no column '", column, "' (", flag, "); its columns are ",
+        absl::StrJoin(header, ", "), other ? "; fields must be separated by ','" : ""));
   }
   if (std::find(at + 1, header.end(), column) != header.end()) {
     return absl::InvalidArgumentError(

@@ -39,13 +39,14 @@ class ClientsTest : public testing::Test {
 
 TEST_F(ClientsTest, ACppProjectBuildsAgainstTheInstalledLibrary) {
   const std::string prefix = Path("prefix");
+  const std::string flags = std::string("-DCMAKE_CXX_FLAGS=") + CONSUMER_FLAGS;
   Must({CMAKE_PROGRAM, "--install", RETORT_BINARY_DIR, "--component", "sdk", "--prefix", prefix},
        absl::Seconds(60));
   Must({CMAKE_PROGRAM, "-S", source_ + "/tests/e2e/installed_sdk", "-B", Path("installed"), "-G",
-        "Ninja", "-DCMAKE_PREFIX_PATH=" + prefix},
+        "Ninja", flags, "-DCMAKE_PREFIX_PATH=" + prefix},
        absl::Seconds(120));
   Must({CMAKE_PROGRAM, "-S", source_ + "/client/sdk/example", "-B", Path("example"), "-G", "Ninja",
-        "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_PREFIX_PATH=" + prefix},
+        flags, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_PREFIX_PATH=" + prefix},
        absl::Seconds(120));
   Must({CMAKE_PROGRAM, "--build", Path("example")}, absl::Seconds(400));
   const std::string sweep = cluster_.Write(

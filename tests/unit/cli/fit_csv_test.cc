@@ -58,6 +58,7 @@ TEST(ReadFitCsv, ErrorsNameLineColumnValueAndWhatWouldBeRight) {
   EXPECT_THAT(ErrorOf("n,loss\n"), HasSubstr("no rows"));
   EXPECT_THAT(ErrorOf("n,los\n1,2\n"),
               AllOf(HasSubstr("f.csv:1: no column 'loss' (--loss)"), HasSubstr("n, los")));
+  EXPECT_THAT(ErrorOf("n;loss\n1;2\n"), HasSubstr("n;loss; fields must be separated by ','"));
   EXPECT_THAT(ErrorOf("n,loss,n\n1,2,3\n"), HasSubstr("two columns are named 'n'"));
   EXPECT_THAT(ErrorOf("n,loss\n1,2\n1\n"), HasSubstr("f.csv:3: 1 fields; the first line names 2"));
   EXPECT_THAT(ErrorOf("n,loss\n1,\"a\n2,3"), HasSubstr("f.csv:2: a quote"));
