@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/names.h"
 #include "common/status.h"
+#include "server/core/job_state.h"
 #include "server/store/messages.h"
 #include "server/store/sqlite_rows.h"
 
@@ -255,17 +256,24 @@ absl::StatusOr<JobPage> SqliteReader::Jobs(const JobFilter& filter, std::optiona
   if (!filter.sweep.empty()) {
     RETORT_ASSIGN_OR_RETURN(sweep, SweepKeyOf(*db, filter.sweep));
   }
-  std::string states;
+  std::string states, counts;
   for (const core::JobState state : filter.states) {
     absl::StrAppend(&states, states.empty() ? "" : ",", static_cast<int>(state));
+    absl::StrAppend(&counts, counts.empty() ? "" : "+", Absl(core::WordFor(state)));
   }
+  // A sweep knows how many of its jobs are in these states: once they are found nobody looks
+  // through the others, which may be a million.
+  const std::string most =
+      sweep == 0 || states.empty()
+          ? "?2"
+          : absl::StrCat("min(?2, (SELECT ", counts, " FROM sweep_rows WHERE key = ?3))");
   const char* place = sweep != 0 ? "m.position" : "j.key";
   const std::string sql = absl::StrCat(
       JobSelect(filter.full), ", ", place,
       sweep != 0 ? " FROM members m CROSS JOIN job_rows j ON j.key = m.job" : " FROM job_rows j",
       JobJoins(filter.full), " WHERE ", place, " > ?1 ", sweep != 0 ? "AND m.sweep = ?3 " : "",
       states.empty() ? "" : absl::StrCat("AND j.state IN (", states, ") "), "ORDER BY ", place,
-      " LIMIT ?2");
+      " LIMIT ", most);
   RETORT_ASSIGN_OR_RETURN(Statement * rows, db->Get(sql));
   rows->Bind(1, after.value_or(-1)).Bind(2, int64_t{limit} + 1);
   if (sweep != 0) rows->Bind(3, sweep);

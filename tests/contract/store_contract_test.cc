@@ -4,11 +4,13 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -100,6 +102,34 @@ TEST_P(StoreContractTest, JobsComeInPagesByPosition) {
   EXPECT_FALSE(second->next.has_value());
   EXPECT_THAT(reader().Jobs({"", {JobState::kQueued}, false}, {}, 9)->jobs, SizeIs(1));
   EXPECT_EQ(reader().Jobs({"none", {}, false}, {}, 9).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_P(StoreContractTest, AFilterByStatesMissesNoneWhateverThePages) {
+  const auto all = reader().Jobs({"s", {}, false}, {}, 9)->jobs;
+  for (const std::vector<JobState>& states : {std::vector{JobState::kFailed},
+                                              {JobState::kSucceeded},
+                                              {JobState::kQueued},
+                                              {JobState::kRunning, JobState::kQueued},
+                                              {JobState::kSucceeded, JobState::kFailed}}) {
+    std::vector<std::string> wanted;
+    for (const v1::Job& job : all) {
+      const auto state = static_cast<JobState>(job.state());
+      if (std::find(states.begin(), states.end(), state) != states.end()) {
+        wanted.push_back(job.name());
+      }
+    }
+    for (const int limit : {1, 2, 9}) {
+      std::vector<std::string> found;
+      std::optional<int64_t> after;
+      do {
+        const auto page = reader().Jobs({"s", states, false}, after, limit);
+        ASSERT_TRUE(page.ok()) << page.status();
+        for (const v1::Job& job : page->jobs) found.push_back(job.name());
+        after = page->next;
+      } while (after);
+      EXPECT_EQ(found, wanted) << "pages of " << limit;
+    }
+  }
 }
 
 TEST_P(StoreContractTest, AJobIsFoundByAPrefix) {
