@@ -26,6 +26,10 @@ int64_t FileSize(const std::string& path) {
 // A pin that is younger than this is not written again.
 constexpr absl::Duration kFreshPin = absl::Minutes(1);
 
+// How long what was found is taken to be there; far below kPinTime. And of how many that is kept.
+constexpr absl::Duration kFoundLately = absl::Seconds(10);
+constexpr size_t kMostFound = 10'000;
+
 absl::Time TimeOf(const struct stat& info) { return absl::TimeFromTimespec(info.st_mtim); }
 
 // Sets the file's time to now. False: it is not there.
@@ -173,8 +177,18 @@ absl::StatusOr<std::unique_ptr<ArtifactStore>> ArtifactStore::Open(const std::st
 }
 
 bool ArtifactStore::Has(const ArtifactHash& hash) const {
+  const absl::Time now = absl::Now();
   std::lock_guard lock(mutex_);
-  return PinLocked(hash) >= 0;
+  const auto found = found_.find(hash);
+  if (found != found_.end() && now >= found->second.looked &&
+      now - found->second.looked < kFoundLately) {
+    found->second.asked = now;
+    return true;
+  }
+  if (PinLocked(hash) < 0) return false;
+  if (found_.size() >= kMostFound) found_.clear();
+  found_[hash] = {now, now};
+  return true;
 }
 
 absl::StatusOr<int64_t> ArtifactStore::SizeOf(const ArtifactHash& hash) const {
@@ -273,6 +287,7 @@ absl::Status ArtifactStore::SetAside(const ArtifactHash& hash) {
   RETORT_RETURN_IF_ERROR(MakeFolders(damaged));
   const std::string path = PathOf(hash);
   std::lock_guard lock(mutex_);
+  found_.erase(hash);
   if (rename(path.c_str(), absl::StrCat(damaged, "/", hash.hex()).c_str()) != 0) {
     return ErrnoStatus(errno, path, "cannot be set aside");
   }
@@ -333,6 +348,7 @@ absl::StatusOr<bool> ArtifactStore::MoveToTrash(const ArtifactHash& hash, absl::
   struct stat info;
   if (stat(path.c_str(), &info) != 0 && errno == ENOENT) return false;
   if (TimeOf(info) >= since) return false;
+  found_.erase(hash);
   if (rename(path.c_str(), trash.c_str()) != 0)
     return ErrnoStatus(errno, path, "cannot be moved to the trash");
   Touch(trash);

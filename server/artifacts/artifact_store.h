@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -114,7 +115,8 @@ class ArtifactStore {
   // Makes the folders where needed. `folder` is the one that holds `<2 hex>/` and `partial/`.
   static absl::StatusOr<std::unique_ptr<ArtifactStore>> Open(const std::string& folder);
 
-  // Whether it is complete; pins it if so.
+  // Whether it is complete; pins it if so. What was there a few seconds ago is taken to be there,
+  // unless it was moved away by this store.
   bool Has(const ArtifactHash& hash) const;
   // Bytes of a complete artifact; NOT_FOUND.
   absl::StatusOr<int64_t> SizeOf(const ArtifactHash& hash) const;
@@ -191,8 +193,15 @@ class ArtifactStore {
   std::atomic<int64_t> bytes_in_{0};
   mutable std::atomic<int64_t> bytes_out_{0};
   mutable std::mutex mutex_;
-  // Guarded by mutex_: whose partial/<hash> is being written.
-  absl::flat_hash_set<ArtifactHash> writing_;
+  // Guarded by mutex_.
+  absl::flat_hash_set<ArtifactHash> writing_;  // whose partial/<hash> is being written
+  // What Has found, so that many results with the same weights are not as many looks at the disk.
+  // It pins beside the file's time.
+  struct Found {
+    absl::Time looked;  // at the disk
+    absl::Time asked;   // the last time
+  };
+  mutable absl::flat_hash_map<ArtifactHash, Found> found_;
 };
 
 }  // namespace retort
