@@ -13,9 +13,20 @@
 #include "server/core/requests.h"
 
 namespace retort {
+namespace {
+
+constexpr int64_t kFirstChunk = 4;   // the part of the largest chunk that the first one is
+constexpr int64_t kSmallChunk = 50;  // the part that they never fall below
+constexpr absl::Duration kClockStep = absl::Microseconds(1);
+constexpr double kMostGrowth = 2;  // from one chunk to the next, and the other way
+
+}  // namespace
 
 Expander::Expander(const store::Reader& reader, const ExpanderOptions& options, Post post)
-    : reader_(reader), options_(options), post_(std::move(post)) {}
+    : reader_(reader),
+      options_(options),
+      post_(std::move(post)),
+      chunk_jobs_(std::max<int64_t>(1, options.chunk_jobs / kFirstChunk)) {}
 
 void Expander::Create(std::string request_id, std::shared_ptr<const v1::SweepSpec> spec,
                       AnswerDone done) {
@@ -65,7 +76,7 @@ void Expander::Work(const Now& now) {
     const absl::Status status = Expand(task);
     if (!status.ok()) return End(next, status);
   }
-  SendNext(next->first, task);
+  SendNext(next->first, task, now);
 }
 
 absl::Status Expander::Expand(Task& task) {
@@ -75,8 +86,9 @@ absl::Status Expander::Expand(Task& task) {
   return absl::OkStatus();
 }
 
-void Expander::SendNext(Id id, Task& task) {
+void Expander::SendNext(Id id, Task& task, const Now& now) {
   task.posted = true;
+  task.sent = now.monotonic;
   const auto count = static_cast<int64_t>(task.jobs.size());
   if (!task.sweep) {
     return post_(id, core::BeginSweep{.request_id = task.request_id,
@@ -86,7 +98,7 @@ void Expander::SendNext(Id id, Task& task) {
   }
   if (task.chunk == nullptr) {
     const auto begin = task.jobs.begin() + task.first;
-    const auto end = task.jobs.begin() + std::min(count, task.first + options_.chunk_jobs);
+    const auto end = task.jobs.begin() + std::min(count, task.first + chunk_jobs_);
     task.chunk = std::make_shared<const std::vector<core::NewJob>>(std::make_move_iterator(begin),
                                                                    std::make_move_iterator(end));
   }
@@ -111,11 +123,20 @@ void Expander::Answered(Id id, absl::StatusOr<Answer> answer, const Now& now) {
     return Retry(task, answer.status(), now);
   }
   if (!answer.ok()) return End(it, std::move(answer));
+  AdaptChunk(static_cast<int64_t>(task.chunk->size()), now.monotonic - task.sent);
   task.first += static_cast<int64_t>(task.chunk->size());
   task.chunk = nullptr;
   task.failures = 0;
   task.answer_by = absl::InfiniteDuration();
   if (task.first == static_cast<int64_t>(task.jobs.size())) End(it, std::move(answer));
+}
+
+void Expander::AdaptChunk(int64_t jobs, absl::Duration took) {
+  if (jobs < chunk_jobs_) return;  // a sweep's last: what it takes says little
+  const double wanted = absl::FDivDuration(options_.chunk_time, std::max(took, kClockStep));
+  const double size = static_cast<double>(jobs) * std::clamp(wanted, 1 / kMostGrowth, kMostGrowth);
+  const int64_t least = std::max<int64_t>(1, options_.chunk_jobs / kSmallChunk);
+  chunk_jobs_ = std::clamp(static_cast<int64_t>(size), least, options_.chunk_jobs);
 }
 
 void Expander::Retry(Task& task, const absl::Status& status, const Now& now) {

@@ -28,9 +28,12 @@
 namespace retort {
 
 struct ExpanderOptions {
-  int64_t max_jobs = 1'000'000;                            // of one sweep
-  size_t max_sweeps = 64;                                  // under way at once; more are refused
-  int64_t chunk_jobs = 1000;                               // in one commit, which Syncs wait for
+  int64_t max_jobs = 1'000'000;  // of one sweep
+  size_t max_sweeps = 64;        // under way at once; more are refused
+  // Of one commit, which Syncs wait for: at most so many jobs, and as many as took about so long
+  // the last time. Large ones write fewer pages: each job touches some page of the index of ids.
+  int64_t chunk_jobs = 5000;
+  absl::Duration chunk_time = absl::Milliseconds(60);
   absl::Duration first_backoff = absl::Milliseconds(100);  // after a failed chunk, doubling
   absl::Duration most_backoff = absl::Seconds(5);
   // How long whoever submitted waits for chunks that fail; then the error is said, and the chunks
@@ -77,6 +80,7 @@ class Expander {
     std::shared_ptr<const std::vector<core::NewJob>> chunk = nullptr;  // until it is durable
     int failures = 0;                                                  // of this chunk
     bool posted = false;                                               // its answer is awaited
+    absl::Duration sent = absl::ZeroDuration();                        // when it was posted
     absl::Duration due = -absl::InfiniteDuration();                    // if not posted
     absl::Duration answer_by = absl::InfiniteDuration();               // since chunks fail
     absl::Status trouble = absl::OkStatus();                           // why they fail
@@ -84,7 +88,9 @@ class Expander {
   using Tasks = std::map<Id, Task>;
 
   absl::Status Expand(Task& task);
-  void SendNext(Id id, Task& task);
+  void SendNext(Id id, Task& task, const Now& now);
+  // Follows how long a chunk took.
+  void AdaptChunk(int64_t jobs, absl::Duration took);
   void Retry(Task& task, const absl::Status& status, const Now& now);
   void End(Tasks::iterator task, absl::StatusOr<Answer> answer);
 
@@ -93,6 +99,7 @@ class Expander {
   const Post post_;
   Tasks tasks_;
   Id last_id_ = 0;
+  int64_t chunk_jobs_;  // of the next chunk
 };
 
 }  // namespace retort
