@@ -20,22 +20,25 @@ class Lines {
  public:
   Lines(const core::State& state, bool debug) : state_(state), debug_(debug) {}
 
-  void operator()(const core::AttemptWritten& attempt) const {
-    const bool failed = attempt.end_ms > 0 && attempt.cause != core::FailureCause::kNone;
+  void operator()(const core::JobChanged& job) const {
+    if (!debug_) return;
+    const bool leased = job.after.attempt != job.before.attempt;
+    const bool runs = job.after.start_ms > 0 && job.before.start_ms == 0;
+    if (!leased && !runs) return;
+    const Attempt attempt(state_, job.key, job.after.attempt, job.after.worker);
+    spdlog::debug("attempt {} on {} {}", attempt.name, attempt.worker, runs ? "runs" : "is leased");
+  }
+
+  void operator()(const core::AttemptEnded& ended) const {
+    const bool failed = ended.cause != core::FailureCause::kNone;
     if (!failed && !debug_) return;
-    const std::string job = state_.job(attempt.job).id.hex();
-    const std::string& worker = state_.worker(attempt.worker).row.name;
-    const LogAbout about({.worker = worker, .job = job, .attempt = attempt.number});
-    const std::string name = job.substr(0, 12) + "/" + std::to_string(attempt.number);
+    const Attempt attempt(state_, ended.job, ended.number, ended.worker);
     if (failed) {
-      spdlog::warn("attempt {} on {} failed: {}: {}; the job is {}", name, worker,
-                   Word(v1::FailureCause_descriptor(), attempt.cause), attempt.message,
-                   Word(v1::JobState_descriptor(), state_.job(attempt.job).row.state));
+      spdlog::warn("attempt {} on {} failed: {}: {}; the job is {}", attempt.name, attempt.worker,
+                   Word(v1::FailureCause_descriptor(), ended.cause), ended.message,
+                   Word(v1::JobState_descriptor(), state_.job(ended.job).row.state));
     } else {
-      spdlog::debug("attempt {} on {} {}", name, worker,
-                    attempt.end_ms > 0     ? "has a result"
-                    : attempt.start_ms > 0 ? "runs"
-                                           : "is leased");
+      spdlog::debug("attempt {} on {} has a result", attempt.name, attempt.worker);
     }
   }
 
@@ -73,6 +76,20 @@ class Lines {
   void operator()(const Other&) const {}
 
  private:
+  // What lines of an attempt say, and have as fields while this lives.
+  struct Attempt {
+    Attempt(const core::State& state, core::JobKey key, int32_t number, core::WorkerKey on)
+        : worker(state.worker(on).row.name),
+          job(state.job(key).id.hex()),
+          name(job.substr(0, 12) + "/" + std::to_string(number)),
+          about({.worker = worker, .job = job, .attempt = number}) {}
+
+    const std::string& worker;
+    const std::string job;
+    const std::string name;
+    const LogAbout about;
+  };
+
   static std::string Because(const std::string& reason) {
     return reason.empty() ? "" : ": " + reason;
   }

@@ -161,12 +161,6 @@ void Draft::StartLease(JobKey key, WorkerKey worker, int16_t slot) {
   row.points = 0;
   row.lease_ms = now_ms_;
   row.start_ms = 0;
-  AttemptWritten attempt;
-  attempt.job = key;
-  attempt.number = row.attempt;
-  attempt.worker = worker;
-  attempt.lease_ms = now_ms_;
-  WriteAttempt(std::move(attempt));
 }
 
 void Draft::StartRunning(JobKey key) {
@@ -174,16 +168,6 @@ void Draft::StartRunning(JobKey key) {
   if (job(key).start_ms != 0) return;
   JobRow& row = EditJob(key);
   row.start_ms = now_ms_;
-  // Points may come when the attempt was given up: its end stays as it was written.
-  if (IsLive(row.state)) {
-    AttemptWritten attempt;
-    attempt.job = key;
-    attempt.number = row.attempt;
-    attempt.worker = row.worker;
-    attempt.lease_ms = row.lease_ms;
-    attempt.start_ms = now_ms_;
-    WriteAttempt(std::move(attempt));
-  }
   if (row.attempt == 1) return;
   const TrainingCheckpoint* from = checkpoint(key);
   Write(PointsDeleted{key, from != nullptr ? from->epochs_done : 0});
@@ -202,7 +186,7 @@ void Draft::SetCheckpoint(JobKey key, std::optional<TrainingCheckpoint> checkpoi
 void Draft::EndAttempt(JobKey key, FailureCause cause, const std::string& message,
                        double device_s) {
   const JobRow& row = job(key);
-  AttemptWritten attempt;
+  AttemptEnded attempt;
   attempt.job = key;
   attempt.number = row.attempt;
   attempt.worker = row.worker;
@@ -212,17 +196,8 @@ void Draft::EndAttempt(JobKey key, FailureCause cause, const std::string& messag
   attempt.device_s = device_s;
   attempt.cause = cause;
   attempt.message = message;
-  WriteAttempt(std::move(attempt));
+  Write(std::move(attempt));
   for (const SweepKey sweep : state_.job(key).sweeps) EditSweep(sweep).device_s += device_s;
-}
-
-void Draft::WriteAttempt(AttemptWritten attempt) {
-  auto* last = others_.empty() ? nullptr : std::get_if<AttemptWritten>(&others_.back());
-  if (last != nullptr && last->job == attempt.job && last->number == attempt.number) {
-    *last = std::move(attempt);
-  } else {
-    others_.emplace_back(std::move(attempt));
-  }
 }
 
 double Draft::LeasedFor(JobKey key) const {

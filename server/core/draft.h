@@ -70,8 +70,6 @@ class Draft {
   void CancelJob(JobKey key);
 
   void Write(Record record) { others_.push_back(std::move(record)); }
-  // An attempt that was written just before is written once, as it is now.
-  void WriteAttempt(AttemptWritten attempt);
   void Effect(core::Effect effect) { effects_.push_back(std::move(effect)); }
   // Nothing if the token is 0.
   void Say(Token token, const ReplyBody& body);

@@ -324,6 +324,9 @@ NewJob Expander::JobOf(const v1::TrainingSpec& spec, const Choice& choice, const
   job.seed = spec.seed();
   job.fold = fold.number;
   job.epochs = spec.train().epochs();
+  job.dataset = spec.dataset().sha256();
+  job.batch = spec.train().batch();
+  job.peak_lr = spec.train().peak_lr();
   const auto& info = Dataset(choice);
   const double channels = spec.train().channels() == v1::CHANNEL_DRAW_EACH ? info.channels() : 1;
   job.expected_cost = static_cast<double>(network.cost.macs()) *

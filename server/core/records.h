@@ -30,6 +30,9 @@ struct NewJob {
   int64_t seed = 0;
   int32_t fold = 0;
   int32_t epochs = 0;
+  std::string dataset;  // SHA-256 of what is trained on, hexadecimal
+  int32_t batch = 0;
+  double peak_lr = 0;
   double expected_cost = 0;
   int64_t memory_bytes = 0;    // needed of a slot; 0 if not known
   bool memory_hinted = false;  // the sweep says so; else estimated
@@ -84,8 +87,9 @@ struct WorkerChanged {
   WorkerRow after;
 };
 
-// An attempt as it is now; written whole each time. Not held in State.
-struct AttemptWritten {
+// An attempt that is over; one that runs is its job's row. A late result of the latest attempt
+// writes it again. Not held in State.
+struct AttemptEnded {
   JobKey job;
   int32_t number = 0;
   WorkerKey worker;
@@ -165,7 +169,7 @@ struct RequestForgotten {
 
 using Record =
     std::variant<JobCreated, JobChanged, SweepCreated, SweepChanged, MemberAdded, WorkerCreated,
-                 WorkerChanged, AttemptWritten, ResultAccepted, ResultWithdrawn, CheckpointChanged,
+                 WorkerChanged, AttemptEnded, ResultAccepted, ResultWithdrawn, CheckpointChanged,
                  PointsAdded, PointsDeleted, RequestAnswered, RequestForgotten>;
 
 }  // namespace retort::core

@@ -170,7 +170,7 @@ class State {
   void Do(const MemberAdded& record);
   void Do(const WorkerCreated& record);
   void Do(const WorkerChanged& record);
-  void Do(const AttemptWritten&) {}
+  void Do(const AttemptEnded&) {}
   void Do(const ResultAccepted& record);
   void Do(const ResultWithdrawn& record);
   void Do(const CheckpointChanged& record) { SetCheckpoint(record.job, record.after); }
@@ -185,7 +185,7 @@ class State {
   void Unmake(const MemberAdded& record);
   void Unmake(const WorkerCreated& record);
   void Unmake(const WorkerChanged& record);
-  void Unmake(const AttemptWritten&) {}
+  void Unmake(const AttemptEnded&) {}
   void Unmake(const ResultAccepted& record);
   void Unmake(const ResultWithdrawn& record);
   void Unmake(const CheckpointChanged& record) { SetCheckpoint(record.job, record.before); }

@@ -106,9 +106,9 @@ void MeteredStore::Count(const core::Record& record) {
     points_.Increment(points->batch->points_size() - points->skip);
   } else if (std::holds_alternative<core::ResultAccepted>(record)) {
     results_.Increment();
-  } else if (const auto* attempt = std::get_if<core::AttemptWritten>(&record)) {
+  } else if (const auto* attempt = std::get_if<core::AttemptEnded>(&record)) {
     const auto cause = static_cast<size_t>(attempt->cause);
-    if (attempt->end_ms > 0 && cause > 0 && cause < ends_.size()) ends_[cause]->Increment();
+    if (cause > 0 && cause < ends_.size()) ends_[cause]->Increment();
   }
 }
 

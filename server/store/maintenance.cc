@@ -217,7 +217,7 @@ absl::Status Snapshot::CheckKeys(const FindingSink& sink, bool& sound) {
       {"job_rows",
        "state NOT BETWEEN 1 AND 8 OR cause NOT BETWEEN 0 AND 8 OR length(id) <> 32 OR "
        "attempt < 0 OR kind NOT BETWEEN 1 AND 3 OR points < 0 OR teacher >= key OR "
-       "(state IN (3, 4) AND worker IS NULL)"},
+       "(state IN (3, 4) AND (worker IS NULL OR attempt = 0))"},
       {"sweep_rows", "state NOT BETWEEN 1 AND 5"},
       {"worker_rows", "state NOT BETWEEN 1 AND 3"},
       {"result_rows", "length(weights) <> 32 OR weights_size < 0"}};
@@ -246,9 +246,11 @@ absl::Status Snapshot::CheckRows(const FindingSink& sink) {
       {"attempt_rows", "attempts are newer than the latest of their job",
        "SELECT count(*) FROM attempt_rows a JOIN job_rows j ON j.key=a.job WHERE "
        "a.number>j.attempt"},
-      {"job_rows", "leased jobs have no attempt",
-       "SELECT count(*) FROM job_rows j LEFT JOIN attempt_rows a ON a.job=j.key AND "
-       "a.number=j.attempt WHERE j.state IN (3, 4) AND a.job IS NULL"},
+      {"attempt_rows", "attempts have not ended",
+       "SELECT count(*) FROM attempt_rows WHERE end_ms=0"},
+      {"attempt_rows", "attempts have ended whose job is leased",
+       "SELECT count(*) FROM job_rows j JOIN attempt_rows a ON a.job=j.key AND "
+       "a.number=j.attempt WHERE j.state IN (3, 4)"},
       {"result_rows", "results lack their message, or messages their result",
        "SELECT (SELECT count(*) FROM result_rows r LEFT JOIN result_messages m USING (job) WHERE "
        "m.job IS NULL) + (SELECT count(*) FROM result_messages m LEFT JOIN result_rows r USING "
@@ -258,7 +260,7 @@ absl::Status Snapshot::CheckRows(const FindingSink& sink) {
        "a.number=r.attempt WHERE a.job IS NULL"},
       {"result_rows", "results are of an attempt that did not succeed",
        "SELECT count(*) FROM result_rows r JOIN attempt_rows a ON a.job=r.job AND "
-       "a.number=r.attempt WHERE a.end_ms=0 OR a.cause<>0"}};
+       "a.number=r.attempt WHERE a.cause<>0"}};
   for (const auto& [table, what, sql] : kPairs) {
     const auto rows = db_.QueryInt(sql);
     if (!rows.ok()) return Annotate(Named(rows.status()), path_);

@@ -19,8 +19,8 @@ namespace {
 absl::string_view Absl(std::string_view text) { return {text.data(), text.size()}; }
 
 struct StoredJob {
-  core::JobCreated created;  // with its row as it is now
-  std::map<int32_t, core::AttemptWritten> attempts;
+  core::JobCreated created;                                          // with its row as it is now
+  std::map<int32_t, core::AttemptEnded> attempts;                    // that are over
   std::map<std::string, std::map<int64_t, v1::MetricPoint>> points;  // by series, then step
   std::optional<core::ResultAccepted> result;
   std::optional<core::TrainingCheckpoint> checkpoint;
@@ -57,7 +57,7 @@ struct Content {
     worker_keys[r.row.name] = r.key;
   }
   void Do(const core::WorkerChanged& r) { workers.at(r.key) = r.after; }
-  void Do(const core::AttemptWritten& r) { jobs.at(r.job).attempts[r.number] = r; }
+  void Do(const core::AttemptEnded& r) { jobs.at(r.job).attempts[r.number] = r; }
   void Do(const core::ResultAccepted& r) { jobs.at(r.job).result = r; }
   void Do(const core::ResultWithdrawn& r) { jobs.at(r.job).result.reset(); }
   void Do(const core::CheckpointChanged& r) { jobs.at(r.job).checkpoint = r.after; }
@@ -314,6 +314,14 @@ absl::StatusOr<v1::Job> MemoryStore::Job(std::string_view hex_prefix) const {
   v1::Job out = ListedJob(content_, job, true);
   for (const auto& [number, attempt] : job.attempts) {
     *out.add_attempts() = AttemptMessage(attempt, content_.workers.at(attempt.worker).name);
+  }
+  const core::JobRow& row = job.created.row;
+  if (core::IsLive(row.state)) {
+    core::AttemptEnded live;
+    live.number = row.attempt;
+    live.lease_ms = row.lease_ms;
+    live.start_ms = row.start_ms;
+    *out.add_attempts() = AttemptMessage(live, content_.workers.at(row.worker).name);
   }
   for (const auto& [series, points] : job.points) {
     *out.add_latest_metrics() = points.rbegin()->second;

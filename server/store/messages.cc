@@ -83,7 +83,7 @@ v1::Job JobMessage(const JobParts& parts) {
   return out;
 }
 
-v1::Attempt AttemptMessage(const core::AttemptWritten& attempt, const std::string& worker) {
+v1::Attempt AttemptMessage(const core::AttemptEnded& attempt, const std::string& worker) {
   v1::Attempt out;
   out.set_number(attempt.number);
   out.set_worker(WorkerName(worker));

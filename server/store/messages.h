@@ -37,7 +37,7 @@ struct JobParts {
 };
 v1::Job JobMessage(const JobParts& parts);
 
-v1::Attempt AttemptMessage(const core::AttemptWritten& attempt, const std::string& worker);
+v1::Attempt AttemptMessage(const core::AttemptEnded& attempt, const std::string& worker);
 
 v1::Worker WorkerMessage(const core::WorkerRow& row, const std::vector<JobId>& jobs);
 

@@ -209,11 +209,24 @@ CREATE VIEW results AS SELECT s.name AS sweep, lower(hex(j.id)) AS job, w.word A
   JOIN job_state_words w ON w.state = j.state JOIN members m ON m.job = r.job JOIN sweep_rows s ON s.key = m.sweep;
 )sql";
 
+// An attempt is a row of its own when it is over. Until then its job says all there is, and one
+// write less is half a lease.
+constexpr std::string_view kVersion5 = R"sql(
+DROP VIEW attempts;
+DELETE FROM attempt_rows WHERE end_ms = 0;
+CREATE VIEW attempts AS SELECT lower(hex(j.id)) AS job, a.number AS attempt, k.name AS worker, a.lease_ms,
+  nullif(a.start_ms, 0) AS start_ms, a.end_ms, a.device_s, c.word AS failure, a.message
+  FROM attempt_rows a JOIN job_rows j ON j.key = a.job JOIN worker_rows k ON k.key = a.worker
+  LEFT JOIN cause_words c ON c.cause = a.cause
+  UNION ALL SELECT lower(hex(j.id)), j.attempt, k.name, j.lease_ms, nullif(j.start_ms, 0), NULL, 0.0, NULL, ''
+  FROM job_rows j JOIN worker_rows k ON k.key = j.worker WHERE j.state IN (3, 4);
+)sql";
+
 }  // namespace
 
 const std::vector<std::string_view>& Migrations() {
   static const std::vector<std::string_view> kMigrations = {kVersion1, kVersion2, kVersion3,
-                                                            kVersion4};
+                                                            kVersion4, kVersion5};
   return kMigrations;
 }
 

@@ -127,13 +127,15 @@ absl::Status AddAttempts(ReadConnection& db, int64_t key, v1::Job& job) {
   RETORT_ASSIGN_OR_RETURN(
       Statement * rows,
       db.Get("SELECT a.number, k.name, a.lease_ms, a.start_ms, a.end_ms, a.cause, a.message FROM "
-             "attempt_rows a JOIN worker_rows k ON k.key = a.worker WHERE a.job=? ORDER BY "
-             "a.number"));
+             "attempt_rows a JOIN worker_rows k ON k.key = a.worker WHERE a.job=?1 UNION ALL "
+             "SELECT j.attempt, k.name, j.lease_ms, j.start_ms, 0, 0, '' FROM job_rows j "
+             "JOIN worker_rows k ON k.key = j.worker WHERE j.key=?1 AND j.state IN (3, 4) "
+             "ORDER BY 1"));
   rows->Bind(1, key);
   while (true) {
     RETORT_ASSIGN_OR_RETURN(const bool row, rows->Step());
     if (!row) return absl::OkStatus();
-    core::AttemptWritten attempt;
+    core::AttemptEnded attempt;
     attempt.number = static_cast<int32_t>(rows->Int(0));
     attempt.lease_ms = rows->Int(2);
     attempt.start_ms = rows->Int(3);
@@ -187,6 +189,7 @@ absl::StatusOr<Statement*> ReadConnection::Get(const std::string& sql) {
 
 void ReadConnection::ResetAll() {
   for (auto& [sql, statement] : statements_) statement.Reset();
+  if (sqlite3_get_autocommit(db_.get()) == 0) db_.Execute("ROLLBACK").IgnoreError();
 }
 
 ReadPool::Lent::~Lent() {
@@ -320,6 +323,10 @@ absl::StatusOr<std::vector<std::string>> SqliteReader::JobSpecs(
   std::vector<std::string> specs;
   if (keys.empty()) return specs;
   RETORT_ASSIGN_OR_RETURN(const auto db, pool_.Lend());
+  // One transaction for all of them: locking and unlocking the log for each takes as long as the
+  // reading.
+  RETORT_ASSIGN_OR_RETURN(Statement * begin, db->Get("BEGIN"));
+  RETORT_RETURN_IF_ERROR(begin->Run());
   for (const core::JobKey key : keys) {
     RETORT_ASSIGN_OR_RETURN(Statement * row, db->Get("SELECT spec FROM job_specs WHERE key=?"));
     row->Bind(1, key.value);
@@ -327,6 +334,8 @@ absl::StatusOr<std::vector<std::string>> SqliteReader::JobSpecs(
     if (!found) return absl::InternalError(absl::StrCat("job ", key.value, " has no spec"));
     specs.emplace_back(row->Blob(0));
   }
+  RETORT_ASSIGN_OR_RETURN(Statement * end, db->Get("COMMIT"));
+  RETORT_RETURN_IF_ERROR(end->Run());
   return specs;
 }
 

@@ -22,7 +22,7 @@ class ReadConnection {
   const Connection& db() const { return db_; }
   // A statement without bound values; prepared once for each text.
   absl::StatusOr<Statement*> Get(const std::string& sql);
-  // Ends what a statement that was not read to its end keeps open.
+  // Ends what a statement that was not read to its end, or a transaction, keeps open.
   void ResetAll();
 
  private:

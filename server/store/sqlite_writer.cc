@@ -77,7 +77,7 @@ class Met {
   bool IsFirst(const core::JobChanged& r) { return jobs_.insert(r.key).second; }
   bool IsFirst(const core::SweepChanged& r) { return sweeps_.insert(r.key).second; }
   bool IsFirst(const core::WorkerChanged& r) { return workers_.insert(r.key).second; }
-  bool IsFirst(const core::AttemptWritten& r) { return attempts_.insert({r.job, r.number}).second; }
+  bool IsFirst(const core::AttemptEnded& r) { return attempts_.insert({r.job, r.number}).second; }
   template <typename Other>
   bool IsFirst(const Other&) {
     return true;
@@ -130,17 +130,13 @@ absl::Status SqliteWriter::Do(const core::JobCreated& record) {
   RETORT_RETURN_IF_ERROR(row->Run());
   if (record.details == nullptr) return absl::InternalError("a new job without its spec");
   const core::NewJob& job = *record.details;
-  // A damaged one is for `check` to find: it must not keep a batch from being committed.
-  v1::TrainingSpec training;
-  if (!training.ParseFromString(job.spec)) training.Clear();
   RETORT_ASSIGN_OR_RETURN(Statement * spec,
                           Get("INSERT INTO job_specs (key, spec, model, method, teacher, seed, "
                               "fold, epochs, dataset, batch, peak_lr) VALUES "
                               "(?,?,?,?,?,?,?,?,?,?,?)"));
   Binder{*spec}(record.key.value)
       .Blob(job.spec)(job.model)(job.method)(job.teacher_label)(job.seed)(int64_t{job.fold})(
-          int64_t{job.epochs})(training.dataset().sha256())(int64_t{training.train().batch()})(
-          training.train().peak_lr());
+          int64_t{job.epochs})(job.dataset)(int64_t{job.batch})(job.peak_lr);
   return spec->Run();
 }
 
@@ -237,12 +233,12 @@ absl::Status SqliteWriter::Do(const core::WorkerChanged& record) {
   return WriteWorker(record.key, record.after);
 }
 
-absl::Status SqliteWriter::Do(const core::AttemptWritten& record) {
+absl::Status SqliteWriter::Do(const core::AttemptEnded& record) {
   RETORT_ASSIGN_OR_RETURN(
       Statement * row,
       Get("INSERT INTO attempt_rows (job, number, worker, lease_ms, start_ms, end_ms, device_s, "
           "cause, message) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (job, number) DO UPDATE SET "
-          "start_ms=excluded.start_ms, end_ms=excluded.end_ms, device_s=excluded.device_s, "
+          "end_ms=excluded.end_ms, start_ms=excluded.start_ms, device_s=excluded.device_s, "
           "cause=excluded.cause, message=excluded.message"));
   Binder{*row}(record.job.value)(int64_t{record.number})(record.worker.value)(record.lease_ms)(
       record.start_ms)(record.end_ms)(record.device_s)(static_cast<int64_t>(record.cause))(

@@ -31,7 +31,7 @@ class SqliteWriter {
   absl::Status Do(const core::MemberAdded& record);
   absl::Status Do(const core::WorkerCreated& record);
   absl::Status Do(const core::WorkerChanged& record);
-  absl::Status Do(const core::AttemptWritten& record);
+  absl::Status Do(const core::AttemptEnded& record);
   absl::Status Do(const core::ResultAccepted& record);
   absl::Status Do(const core::ResultWithdrawn& record);
   absl::Status Do(const core::CheckpointChanged& record);

@@ -194,12 +194,13 @@ void Oracle::Do(const core::WorkerChanged& r) {
   worker.row = r.after;
 }
 
-void Oracle::Do(const core::AttemptWritten& r) {
+void Oracle::Do(const core::AttemptEnded& r) {
   Job& job = jobs_.at(r.job);
-  if (r.end_ms == 0 && job.ended >= r.number) {
-    Fail("durable", absl::StrCat(Name(job), ": the end of attempt ", r.number, " was taken back"));
+  if (r.end_ms == 0 || job.ended > r.number) {
+    Fail("durable", absl::StrCat(Name(job), ": attempt ", r.number, " was written to have ended ",
+                                 r.end_ms == 0 ? "at no time" : "after a later one"));
   }
-  if (r.end_ms != 0) job.ended = r.number;
+  job.ended = r.number;
   if (r.cause != core::FailureCause::kLost) return;
   const Worker& worker = workers_.at(r.worker);
   world_.Note("lost", job.id.short_hex(), r.number);

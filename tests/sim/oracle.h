@@ -96,7 +96,7 @@ class Oracle {
   void Do(const core::MemberAdded& r);
   void Do(const core::WorkerCreated& r);
   void Do(const core::WorkerChanged& r);
-  void Do(const core::AttemptWritten& r);
+  void Do(const core::AttemptEnded& r);
   void Do(const core::ResultAccepted& r);
   void Do(const core::ResultWithdrawn& r);
   void Do(const core::CheckpointChanged& r);

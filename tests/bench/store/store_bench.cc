@@ -108,12 +108,6 @@ class Bench {
   void Lease(int64_t first, int64_t count, std::vector<Record>& out) {
     for (int64_t key = first; key < first + count; ++key) {
       out.push_back(JobChanged{{key}, Queued(), Leased()});
-      AttemptWritten attempt;
-      attempt.job = {key};
-      attempt.number = 1;
-      attempt.worker = {1};
-      attempt.lease_ms = kNow;
-      out.push_back(attempt);
     }
     Counts(out);
   }
@@ -125,13 +119,11 @@ class Bench {
       row.state = JobState::kSucceeded;
       row.start_ms = row.end_ms = kNow;
       out.push_back(JobChanged{{key}, Leased(), row});
-      AttemptWritten attempt;
+      AttemptEnded attempt;
       attempt.job = {key};
       attempt.number = 1;
       attempt.worker = {1};
-      attempt.lease_ms = attempt.start_ms = kNow;
-      out.push_back(attempt);  // RUNNING, and then its end
-      attempt.end_ms = kNow;
+      attempt.lease_ms = attempt.start_ms = attempt.end_ms = kNow;
       attempt.device_s = 1;
       out.push_back(attempt);
       out.push_back(ResultAccepted{{key}, {ArtifactHash(Sha256Of("weights")), 7}, 1, result});
