@@ -15,7 +15,8 @@ constexpr absl::Duration kLongestSleep = absl::Seconds(60);
 absl::Status Ending() { return absl::UnavailableError("the coordinator is ending"); }
 
 StrandOptions ForStrand(const CoordinatorOptions& options) {
-  return {options.core, options.first_backoff, options.most_backoff, options.journal};
+  return {options.core, options.first_backoff, options.most_backoff, options.max_batch,
+          options.journal};
 }
 
 ExpanderOptions ForExpander(const CoordinatorOptions& options) {
@@ -37,7 +38,8 @@ std::chrono::microseconds ForWait(absl::Duration until, absl::Duration now) {
 }  // namespace
 
 Coordinator::Coordinator(store::Store& store, const Clock& clock, const CoordinatorOptions& options)
-    : clock_(clock),
+    : store_(store),
+      clock_(clock),
       options_(options),
       core_(store, ForStrand(options)),
       expander_(store.reader(), ForExpander(options),
@@ -57,6 +59,7 @@ absl::Status Coordinator::Start() {
     std::lock_guard lock(mutex_);
     serving_ = true;
   }
+  commit_thread_ = std::thread([this] { RunCommits(); });
   strand_thread_ = std::thread([this] { RunStrand(); });
   expander_thread_ = std::thread([this] { RunExpander(); });
   return absl::OkStatus();
@@ -72,6 +75,12 @@ void Coordinator::Stop() {
   wake_.notify_all();
   expander_wake_.notify_all();
   if (strand_thread_.joinable()) strand_thread_.join();
+  {
+    std::lock_guard lock(mutex_);
+    no_more_commits_ = true;
+  }
+  commit_wake_.notify_all();
+  if (commit_thread_.joinable()) commit_thread_.join();
   if (expander_thread_.joinable()) expander_thread_.join();
   core_.FailAll(Ending());
   for (auto& lane : inbox_) {
@@ -181,30 +190,57 @@ std::shared_ptr<const Progress> Coordinator::progress() const {
 
 void Coordinator::RunStrand() {
   while (true) {
-    std::vector<Item> items = TakeInbox();
+    Work work = NextWork();
     const Now now = clock_.Read();
-    bool stopping = false;
-    {
-      std::lock_guard lock(mutex_);
-      stopping = stopping_;
-    }
-    if (stopping) {
-      for (const Item& item : items) {
-        if (item.done) item.done(Ending());
-      }
-      return;
-    }
-    if (!core_.serving() && now.monotonic >= core_.NextWake()) OpenAgain(now);
     const bool served = core_.serving();
-    core_.Run(std::move(items), now);
+    if (work.committed) core_.EndCommit(*work.committed, now);
     commits_.store(core_.commits(), std::memory_order_release);
+    if (work.stopping) return core_.Publish();
     if (served && !core_.serving()) {
       std::lock_guard lock(mutex_);
       serving_ = false;
     }
+    // The disk first: it works while we go on.
+    CommitNext();
+    core_.Publish();
+    if (!core_.serving() && now.monotonic >= core_.NextWake()) OpenAgain(now);
+    core_.Take(std::move(work.items), now);
+    CommitNext();
+    core_.Publish();
     if (core_.decisions() != shown_decisions_ && now.monotonic >= next_progress_) {
       PublishProgress(now);
     }
+  }
+}
+
+void Coordinator::CommitNext() {
+  const Strand::Records* records = core_.BeginCommit();
+  if (records == nullptr) return;
+  {
+    std::lock_guard lock(mutex_);
+    to_commit_ = records;
+  }
+  commit_wake_.notify_one();
+}
+
+void Coordinator::RunCommits() {
+  while (true) {
+    const Strand::Records* records = nullptr;
+    {
+      std::unique_lock lock(mutex_);
+      commit_wake_.wait(lock, [this] { return no_more_commits_ || to_commit_ != nullptr; });
+      if (to_commit_ == nullptr) return;
+      records = std::exchange(to_commit_, nullptr);
+    }
+    store::CommitResult result = store_.Commit(*records);
+    const bool done = result.outcome == store::CommitResult::Outcome::kDone;
+    {
+      std::lock_guard lock(mutex_);
+      committed_ = std::move(result);
+    }
+    wake_.notify_one();
+    // Otherwise the strand may open the database again.
+    if (done) store_.TidyUp();
   }
 }
 
@@ -226,24 +262,34 @@ std::vector<AnswerDone> Coordinator::Waiting(std::deque<Item>& lane) {
   return all;
 }
 
-std::vector<Coordinator::Item> Coordinator::TakeInbox() {
+Coordinator::Work Coordinator::NextWork() {
   std::unique_lock lock(mutex_);
   const absl::Duration now = clock_.Read().monotonic;
   absl::Duration until = core_.NextWake();
   if (core_.decisions() != shown_decisions_) until = std::min(until, next_progress_);
-  wake_.wait_for(lock, ForWait(until, now), [this] { return stopping_ || !InboxEmpty(); });
-  // Each lane gets its share of the batch, Syncs first; what one does not use the others may have.
-  std::vector<Item> items;
-  const size_t share = std::max<size_t>(1, options_.max_batch / kLanes);
-  for (const size_t most : {share, options_.max_batch}) {
+  const bool room = core_.Room() > 0;
+  wake_.wait_for(lock, ForWait(until, now), [&] {
+    return committed_ || (room && !InboxEmpty()) || (stopping_ && !core_.committing());
+  });
+  Work work;
+  work.committed = std::exchange(committed_, std::nullopt);
+  // What is being committed is answered before the end.
+  work.stopping = stopping_ && (work.committed || !core_.committing());
+  if (!work.stopping) TakeInbox(work);
+  return work;
+}
+
+// Each lane gets its share of the batch, Syncs first; what one does not use the others may have.
+void Coordinator::TakeInbox(Work& work) {
+  const size_t room = core_.Room(), share = std::max<size_t>(1, room / kLanes);
+  for (const size_t most : {share, room}) {
     for (auto& lane : inbox_) {
-      for (size_t i = 0; i < most && !lane.empty() && items.size() < options_.max_batch; ++i) {
-        items.push_back(std::move(lane.front()));
+      for (size_t i = 0; i < most && !lane.empty() && work.items.size() < room; ++i) {
+        work.items.push_back(std::move(lane.front()));
         lane.pop_front();
       }
     }
   }
-  return items;
 }
 
 void Coordinator::OpenAgain(const Now& now) {

@@ -1,8 +1,9 @@
 // The loop around the pure core: threads and an inbox around the strand and the expander.
 //
-// One thread, the strand's, owns the state and the store's writing side (server/strand.h). Another
-// expands sweeps (server/expander.h). What comes in waits in lanes that are bounded each, so that a
-// flood of one kind neither fills the others' room nor keeps them waiting.
+// One thread, the strand's, owns the state (server/strand.h). A second commits what it decided, so
+// that it can decide on the next batch meanwhile; a third expands sweeps (server/expander.h). What
+// comes in waits in lanes that are bounded each, so that a flood of one kind neither fills the
+// others' room nor keeps them waiting.
 #ifndef RETORT_SERVER_COORDINATOR_H_
 #define RETORT_SERVER_COORDINATOR_H_
 
@@ -14,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,8 +66,8 @@ class Coordinator {
   void Post(core::Input input, AnswerDone done, std::function<bool()> over = nullptr);
   // The caller of a Sync has gone: its `done` is called, with CANCELLED if it was still held back.
   void ForgetSync(core::Token token, const std::string& worker);
-  // Runs `look` on the strand, for what only the state knows; again, if a commit fails whose changes
-  // it saw (Strand::Item). `done` follows as for Post.
+  // Runs `look` on the strand, for what only the state knows; again, if a commit fails whose
+  // changes it saw (Strand::Item). `done` follows as for Post.
   void Inspect(std::function<void(const core::State&)> look, AnswerDone done);
 
   // Expands the sweep off the strand and creates it (Expander::Create).
@@ -92,9 +94,19 @@ class Coordinator {
   bool InboxEmpty() const;
   static std::vector<AnswerDone> Waiting(std::deque<Item>& lane);
 
-  // The strand's thread.
+  // The strand's thread, and the one that commits for it, so that the next batch is decided on
+  // meanwhile.
   void RunStrand();
-  std::vector<Item> TakeInbox();
+  void RunCommits();
+  // What the strand has to do next; waits for it.
+  struct Work {
+    std::vector<Item> items;
+    std::optional<store::CommitResult> committed;
+    bool stopping = false;
+  };
+  Work NextWork();
+  void TakeInbox(Work& work);
+  void CommitNext();
   void OpenAgain(const Now& now);
   void PublishProgress(const Now& now);
 
@@ -103,6 +115,7 @@ class Coordinator {
   void TellExpander(std::function<void(const Now&)> event);
   void PostChunk(Expander::Id id, core::Input input);
 
+  store::Store& store_;  // the thread's that commits, and the strand's while none is under way
   const Clock& clock_;
   const CoordinatorOptions options_;
   std::atomic<uint64_t> commits_{0};
@@ -120,15 +133,20 @@ class Coordinator {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::condition_variable wake_;           // the strand's alone
+  std::condition_variable commit_wake_;    // of the thread that commits
   std::condition_variable expander_wake_;  // the expander's alone
   std::array<std::deque<Item>, kLanes> inbox_;
   std::deque<std::function<void(const Now&)>> expander_inbox_;
-  size_t new_sweeps_ = 0;  // in expander_inbox_
+  size_t new_sweeps_ = 0;                         // in expander_inbox_
+  const Strand::Records* to_commit_ = nullptr;    // kept by the strand
+  std::optional<store::CommitResult> committed_;  // until the strand takes it
+  bool no_more_commits_ = false;
   std::shared_ptr<const Progress> progress_;
   bool serving_ = false;
   bool stopping_ = false;
 
   std::thread strand_thread_;
+  std::thread commit_thread_;
   std::thread expander_thread_;
 };
 

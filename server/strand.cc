@@ -1,9 +1,11 @@
 #include "server/strand.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <variant>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/backoff.h"
 #include "common/log.h"
@@ -66,12 +68,20 @@ std::vector<core::SweepKey> Strand::Expanding() const {
 }
 
 absl::Duration Strand::NextWake() const {
-  return serving_ ? std::max(state_.NextWake(), no_wake_before_) : load_at_;
+  if (!serving_) return load_at_;
+  if (Room() == 0 || open_.wakes >= kMostWakesInBatch) return absl::InfiniteDuration();
+  return std::max(state_.NextWake(), no_wake_before_);
 }
 
 // ------------------------------------------------------------------------------ a batch
 
-void Strand::Run(std::vector<Item> items, const Now& now) {
+size_t Strand::Room() const {
+  // After a failure one batch at a time: leases must not be held between two that may be undone.
+  if (committing() && failures_ > 0) return 0;
+  return options_.max_batch - std::min(options_.max_batch, open_.items.size());
+}
+
+void Strand::Take(std::vector<Item> items, const Now& now) {
   Admit(items);
   if (!serving_) {
     const absl::Status closed =
@@ -80,16 +90,13 @@ void Strand::Run(std::vector<Item> items, const Now& now) {
     return;
   }
   HoldLeases(now);
-  Batch batch;
-  if (state_.NextTimer() < now.monotonic) DecideOn({.input = core::StoodStill{}}, now, batch);
+  if (open_.items.empty() && open_.steps.empty()) open_.since = now.monotonic;
+  if (state_.NextTimer() < now.monotonic) DecideOn({.input = core::StoodStill{}}, now);
   // What came in goes first: a Sync that waited while we stood still renews its leases before they
   // are looked at.
-  for (const Item& item : items) DecideOn(item, now, batch);
-  WakeUp(now, batch);
-  if (!Commit(items, batch, now)) return;
-  Publish(items, batch);
-  // Those who have their answers go on meanwhile.
-  store_.TidyUp();
+  for (const Item& item : items) DecideOn(item, now);
+  WakeUp(now);
+  std::move(items.begin(), items.end(), std::back_inserter(open_.items));
 }
 
 void Strand::Admit(std::vector<Item>& items) {
@@ -103,16 +110,19 @@ void Strand::Admit(std::vector<Item>& items) {
   }
 }
 
-void Strand::DecideOn(const Item& item, const Now& now, Batch& batch) {
+void Strand::DecideOn(const Item& item, const Now& now) {
   if (item.look) return item.look(state_);
   auto decision = core::Decide(state_, item.input, now);
   if (!decision.ok()) {
-    batch.refused.emplace_back(item.token, decision.status());
+    open_.refused.emplace_back(item.token, decision.status());
     return;
   }
   state_.Apply(*decision);
   ++decisions_;
-  batch.steps.push_back({item.token, *std::move(decision)});
+  open_.steps.push_back({item.token, *std::move(decision)});
+  for (const core::Record& record : open_.steps.back().decision.records) {
+    open_.records.push_back(&record);
+  }
 }
 
 // While nothing can be saved leases do not age: a Sync that would write something is refused
@@ -127,37 +137,44 @@ void Strand::HoldLeases(const Now& now) {
   held_until_ = now.monotonic;
 }
 
-void Strand::WakeUp(const Now& now, Batch& batch) {
-  for (int i = 0; i < kMostWakesInBatch && NextWake() <= now.monotonic; ++i) {
-    DecideOn({.input = core::Wake{}}, now, batch);
+void Strand::WakeUp(const Now& now) {
+  for (; open_.wakes < kMostWakesInBatch && NextWake() <= now.monotonic; ++open_.wakes) {
+    DecideOn({.input = core::Wake{}}, now);
   }
 }
 
-bool Strand::Commit(const std::vector<Item>& items, Batch& batch, const Now& now) {
-  std::vector<const core::Record*> records;
-  for (const Step& step : batch.steps) {
-    for (const core::Record& record : step.decision.records) records.push_back(&record);
+const Strand::Records* Strand::BeginCommit() {
+  if (committing() || (open_.items.empty() && open_.steps.empty())) return nullptr;
+  Batch batch = std::exchange(open_, {});
+  if (batch.records.empty()) {
+    decided_.push_back(std::move(batch));
+    return nullptr;
   }
-  if (records.empty()) return true;
-  const store::CommitResult result = store_.Commit(records);
+  under_way_ = std::move(batch);
+  return &under_way_.records;
+}
+
+void Strand::EndCommit(const store::CommitResult& result, const Now& now) {
   switch (result.outcome) {
     case store::CommitResult::Outcome::kDone:
       failures_ = 0;
       no_wake_before_ = -absl::InfiniteDuration();
       ++commits_;
-      if (options_.journal) options_.journal(state_, records);
-      return true;
+      if (options_.journal) options_.journal(state_, under_way_.records);
+      decided_.push_back(std::exchange(under_way_, {}));
+      return;
     case store::CommitResult::Outcome::kNotDone:
-      TakeBack(items, batch, result.status, now);
-      return true;
+      return TakeBack(result.status, now);
     case store::CommitResult::Outcome::kUnknown:
-      break;
+      return Close(result.status, now);
   }
-  Close(result.status, now);
-  return false;
 }
 
-void Strand::Publish(const std::vector<Item>& items, Batch& batch) {
+void Strand::Publish() {
+  for (Batch& batch : std::exchange(decided_, {})) Publish(std::move(batch));
+}
+
+void Strand::Publish(Batch batch) {
   for (Step& step : batch.steps) {
     for (core::Reply& reply : step.decision.replies) {
       const core::Token token = reply.token;
@@ -165,7 +182,7 @@ void Strand::Publish(const std::vector<Item>& items, Batch& batch) {
     }
   }
   for (auto& [token, status] : batch.refused) Reply(token, std::move(status));
-  for (const Item& item : items) {
+  for (const Item& item : batch.items) {
     if (item.forget != 0) Reply(item.forget, absl::CancelledError("the caller has gone"));
     // Only a Sync can be held back; for anybody else silence means that it is done.
     if (!std::holds_alternative<core::Sync>(item.input)) Reply(item.token, Answer());
@@ -174,38 +191,47 @@ void Strand::Publish(const std::vector<Item>& items, Batch& batch) {
 
 // ------------------------------------------------------------------------------ failures
 
-// Takes the batch back, tells those whose input would have written something, and decides again on
-// what writes nothing: a full disk must not let leases run out whose workers are well.
-void Strand::TakeBack(const std::vector<Item>& items, Batch& batch, const absl::Status& status,
-                      const Now& now) {
-  spdlog::error("commit failed, batch of {} undone: {}", items.size(), status.ToString());
+// Takes the batch back and the one that was decided on since, tells those whose input would have
+// written something, and decides again on what writes nothing: a full disk must not let leases run
+// out whose workers are well.
+void Strand::TakeBack(const absl::Status& status, const Now& now) {
   no_wake_before_ = now.monotonic + NextBackoff();
-  Batch undone = std::exchange(batch, {});
+  Batch undone = std::exchange(under_way_, {});
+  Batch later = std::exchange(open_, {});
+  held_until_ = undone.since;
+  std::move(later.items.begin(), later.items.end(), std::back_inserter(undone.items));
+  std::move(later.steps.begin(), later.steps.end(), std::back_inserter(undone.steps));
+  spdlog::error("commit failed, batch of {} undone: {}", undone.items.size(), status.ToString());
   for (auto step = undone.steps.rbegin(); step != undone.steps.rend(); ++step)
     state_.Undo(step->decision);
-  for (const Item& item : items) {
+  Batch again;
+  for (const Item& item : undone.items) {
     if (item.look) {
       item.look(state_);
       continue;
     }
     auto decision = core::Decide(state_, item.input, now);
     if (!decision.ok()) {
-      batch.refused.emplace_back(item.token, decision.status());
+      again.refused.emplace_back(item.token, decision.status());
     } else if (decision->records.empty()) {
       state_.Apply(*decision);
-      batch.steps.push_back({item.token, *std::move(decision)});
+      again.steps.push_back({item.token, *std::move(decision)});
     } else {
-      batch.refused.emplace_back(item.token, ForCallers(status));
+      again.refused.emplace_back(item.token, ForCallers(status));
     }
   }
-  // Syncs of earlier batches that this one would have answered are no longer held back.
+  // Syncs of earlier batches that these would have answered are no longer held back.
+  absl::flat_hash_set<core::Token> of_batch;
+  for (const Item& item : undone.items) of_batch.insert(item.token);
   for (const Step& step : undone.steps) {
     for (const core::Reply& reply : step.decision.replies) {
-      const bool of_batch = std::any_of(items.begin(), items.end(),
-                                        [&](const Item& i) { return i.token == reply.token; });
-      if (!of_batch) batch.refused.emplace_back(reply.token, ForCallers(status));
+      if (!of_batch.contains(reply.token)) {
+        again.refused.emplace_back(reply.token, ForCallers(status));
+      }
     }
   }
+  again.items = std::move(undone.items);
+  decided_.push_back(std::move(again));
 }
 
 // The commit may or may not have been written: only the database can tell.
@@ -214,7 +240,10 @@ void Strand::Close(const absl::Status& status, const Now& now) {
                 status.ToString());
   serving_ = false;
   broken_ = true;
+  under_way_ = {};
+  open_ = {};
   load_at_ = now.monotonic + NextBackoff();
+  Publish();  // what was durable before
   FailAll(absl::UnavailableError(
       absl::StrCat("it is not known whether this was saved, ask again: ", MessageOf(status))));
 }

@@ -145,6 +145,8 @@ absl::StatusOr<Decision> DecideBeginSweep(const State& state, const BeginSweep& 
 absl::StatusOr<Decision> DecideSweepChunk(const State& state, const SweepChunk& chunk,
                                           const Now& now) {
   Draft draft(state, now);
+  // Its head was taken back meanwhile.
+  if (chunk.sweep.value > state.sweeps()) return absl::UnavailableError("the sweep is not there");
   const Sweep& sweep = state.sweep(chunk.sweep);
   if (sweep.row.state == SweepState::kCancelled) {
     return absl::AbortedError(

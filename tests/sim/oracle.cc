@@ -36,9 +36,14 @@ void Oracle::OnCommit(const std::vector<const core::Record*>& records,
                       const store::Reader& reader) {
   succeeded_now_.clear();
   leased_now_.clear();
-  for (const core::Record* record : records) {
-    std::visit([this](const auto& r) { Do(r); }, *record);
+  size_t next = 0;
+  for (const Turn& turn : std::exchange(turns_, {})) {
+    Begin(turn);
+    for (; next < std::min(turn.records, records.size()); ++next) {
+      std::visit([this](const auto& r) { Do(r); }, *records[next]);
+    }
   }
+  if (next < records.size()) Fail("turns", "records of no turn of the strand are written");
   for (const core::JobKey key : succeeded_now_) {
     const Job& job = jobs_.at(key);
     if (job.row.state != JobState::kSucceeded) continue;
@@ -219,7 +224,7 @@ void Oracle::Do(const core::AttemptEnded& r) {
       link == links_.end() ? -absl::InfiniteDuration() : link->second->disturbed();
   // Time in which the coordinator did nothing does not count.
   if (disturbed == -absl::InfiniteDuration() ||
-      world_.now() - disturbed - link->second->coordinator().Off(disturbed) > window) {
+      at_ - disturbed - link->second->coordinator().Off(disturbed) > window) {
     Fail("kept", absl::StrCat(Name(job), " was lost by ", worker.row.name,
                               ", to which nothing had happened: ", r.message));
   }
@@ -301,9 +306,17 @@ void Oracle::OnServe() {
   for (auto& [key, worker] : workers_) worker.heard = -absl::InfiniteDuration();
 }
 
-void Oracle::OnHeard(const std::string& worker) {
-  const auto key = worker_keys_.find(worker);
-  if (key != worker_keys_.end()) workers_.at(key->second).heard = now_.monotonic;
+void Oracle::EndBatch() {
+  for (const Turn& turn : std::exchange(turns_, {})) Begin(turn);
+}
+
+void Oracle::Begin(const Turn& turn) {
+  now_ = turn.now;
+  at_ = turn.at;
+  for (const std::string& worker : turn.heard) {
+    const auto key = worker_keys_.find(worker);
+    if (key != worker_keys_.end()) workers_.at(key->second).heard = now_.monotonic;
+  }
 }
 
 bool Oracle::IsCurrent(const Job& job, int32_t attempt, const std::string& worker) const {

@@ -57,14 +57,23 @@ class Oracle {
 
   Oracle(World& world, const Settings& settings) : world_(world), settings_(settings) {}
 
+  // One turn of the strand: when it was, whose Syncs it took, and how many records there were after
+  // it, since its batch began.
+  struct Turn {
+    Now now;
+    absl::Duration at = absl::ZeroDuration();  // true time
+    std::vector<std::string> heard;
+    size_t records = 0;
+  };
+  // The turns of a batch, before it is written; and that it was written or given up.
+  void BeginBatch(std::vector<Turn> turns) { turns_ = std::move(turns); }
+  void EndBatch();
   // Records that were written, and where.
   void OnCommit(const std::vector<const core::Record*>& records, const store::Reader& reader);
 
   // The coordinator's time from here on, and that it begins to serve.
   void SetTime(const Now& now) { now_ = now; }
   void OnServe();
-  // A Sync that it will take.
-  void OnHeard(const std::string& worker);
 
   // What it says.
   void OnSyncReply(const std::string& worker, const core::SyncReply& reply);
@@ -109,11 +118,14 @@ class Oracle {
   static int64_t FirstPoint(const Job& job);
   void CheckSeries(const Job& job, const store::Reader& reader);
   bool IsCurrent(const Job& job, int32_t attempt, const std::string& worker) const;
+  void Begin(const Turn& turn);
   void Fail(std::string_view invariant, const std::string& what);
 
   World& world_;
   const Settings& settings_;
   Now now_;
+  absl::Duration at_ = absl::ZeroDuration();  // true time of what is looked at
+  std::vector<Turn> turns_;
   absl::Duration serving_since_ = absl::ZeroDuration();
   std::map<core::JobKey, Job> jobs_;
   std::map<core::SweepKey, Sweep> sweeps_;

@@ -13,6 +13,8 @@ namespace retort::sim {
 namespace {
 
 constexpr int kDatasetSize = 9;
+// How long the strand takes for what came in.
+constexpr absl::Duration kLongestTurn = absl::Microseconds(500);
 
 }  // namespace
 
@@ -25,6 +27,7 @@ SimCoordinator::SimCoordinator(World& world, const Settings& settings, SimStore&
       node_(world, "coordinator") {
   options_.core.lease = settings.lease;
   options_.core.chore_size = settings.chore_size;
+  options_.max_batch = settings.most_batch;
   artifacts_.insert(kDatasetHash);
 }
 
@@ -45,6 +48,7 @@ void SimCoordinator::Start() {
       });
   last_token_ = 0;
   inbox_.clear();
+  turns_.clear();
   unanswered_.clear();
   logs_.clear();
   busy_until_ = world_.now();
@@ -95,14 +99,13 @@ AnswerDone SimCoordinator::AfterCommit(AnswerDone done) {
   if (!done) return nullptr;
   return [this, done = std::move(done)](absl::StatusOr<Answer> answer) {
     if (store_.crashed()) return;
-    // While the commit is under way nobody hears of it.
-    node_.At(busy_until_, [done, answer = std::move(answer)] { done(answer); });
+    node_.At(world_.now(), [done, answer = std::move(answer)] { done(answer); });
   };
 }
 
 void SimCoordinator::Poke() {
-  const absl::Duration due =
-      inbox_.empty() ? node_.TrueTime(strand_->NextWake()) : absl::ZeroDuration();
+  const bool ready = !inbox_.empty() && strand_->Room() > 0;
+  const absl::Duration due = ready ? absl::ZeroDuration() : node_.TrueTime(strand_->NextWake());
   const absl::Duration at = std::max({due, busy_until_, world_.now()});
   if (at >= run_at_ || at == absl::InfiniteDuration()) return;
   run_at_ = at;
@@ -117,7 +120,7 @@ void SimCoordinator::Poke() {
 // other.
 std::vector<Strand::Item> SimCoordinator::TakeBatch() {
   std::vector<Strand::Item> items;
-  const auto size = static_cast<ptrdiff_t>(std::min<size_t>(inbox_.size(), settings_.most_batch));
+  const auto size = static_cast<ptrdiff_t>(std::min(inbox_.size(), strand_->Room()));
   if (world_.random().Chance(0.5)) {
     std::stable_partition(inbox_.begin(), inbox_.end(), [](const Strand::Item& item) {
       return std::holds_alternative<core::Sync>(item.input) ||
@@ -132,10 +135,10 @@ std::vector<Strand::Item> SimCoordinator::TakeBatch() {
 
 void SimCoordinator::Run() {
   const Now now = node_.Read();
-  oracle_.SetTime(now);
   if (!strand_->serving() && now.monotonic >= strand_->NextWake()) {
     if (strand_->Load(now).ok()) {
       strand_->Serve(now);
+      oracle_.SetTime(now);
       oracle_.OnServe();
       for (const core::SweepKey sweep : strand_->Expanding()) expander_->Resume(sweep);
       PokeExpander();
@@ -146,23 +149,74 @@ void SimCoordinator::Run() {
     settling_until_ = world_.now() + 2 * options_.most_backoff + most_commit_;
   }
   std::vector<Strand::Item> items = TakeBatch();
-  if (strand_->serving()) {
-    for (const Strand::Item& item : items) {
-      const auto* sync = std::get_if<core::Sync>(&item.input);
-      if (sync == nullptr || item.look) continue;
-      const core::WorkerKey key = strand_->state().FindWorker(sync->worker);
-      if (!key) continue;
-      const core::Worker& worker = strand_->state().worker(key);
-      const bool newer = sync->incarnation > worker.row.incarnation;
-      const bool same =
-          sync->incarnation == worker.row.incarnation && sync->number >= worker.number;
-      if (newer || same) oracle_.OnHeard(sync->worker);
-    }
-  }
-  busy_until_ = world_.now() + world_.random().Time(absl::Microseconds(100), most_commit_);
   world_.Note("batch", "", static_cast<int64_t>(items.size()), inbox_.size());
-  strand_->Run(std::move(items), now);
-  if (store_.crashed()) return Crash();
+  turns_.push_back({now, world_.now(), HeardIn(items)});
+  strand_->Take(std::move(items), now);
+  turns_.back().records = strand_->open_records();
+  busy_until_ = world_.now() + world_.random().Time(absl::Microseconds(10), kLongestTurn);
+  BeginCommit();
+  if (!node_.alive()) return;
+  strand_->Publish();
+  Poke();
+}
+
+std::vector<std::string> SimCoordinator::HeardIn(const std::vector<Strand::Item>& items) const {
+  std::vector<std::string> heard;
+  if (!strand_->serving()) return heard;
+  for (const Strand::Item& item : items) {
+    const auto* sync = std::get_if<core::Sync>(&item.input);
+    if (sync == nullptr || item.look) continue;
+    const core::WorkerKey key = strand_->state().FindWorker(sync->worker);
+    if (!key) continue;
+    const core::Worker& worker = strand_->state().worker(key);
+    const bool newer = sync->incarnation > worker.row.incarnation;
+    const bool same = sync->incarnation == worker.row.incarnation && sync->number >= worker.number;
+    if (newer || same) heard.push_back(sync->worker);
+  }
+  return heard;
+}
+
+void SimCoordinator::BeginCommit() {
+  const Strand::Records* records = strand_->BeginCommit();
+  if (records == nullptr && strand_->committing()) return;
+  std::vector<Oracle::Turn> turns = std::exchange(turns_, {});
+  if (records == nullptr) {
+    oracle_.BeginBatch(std::move(turns));
+    return oracle_.EndBatch();
+  }
+  const absl::Duration end =
+      world_.now() + world_.random().Time(absl::Microseconds(100), most_commit_);
+  if (world_.random().Chance(0.5)) {
+    const store::CommitResult result = Commit(*records, std::move(turns));
+    if (node_.alive()) node_.At(end, [this, result] { EndCommit(result); });
+  } else {
+    node_.At(end, [this, records, turns = std::move(turns)] {
+      const store::CommitResult result = Commit(*records, turns);
+      if (node_.alive()) EndCommit(result);
+    });
+  }
+}
+
+store::CommitResult SimCoordinator::Commit(const Strand::Records& records,
+                                           std::vector<Oracle::Turn> turns) {
+  oracle_.BeginBatch(std::move(turns));
+  store::CommitResult result = store_.Commit(records);
+  oracle_.EndBatch();
+  if (store_.crashed()) Crash();
+  return result;
+}
+
+void SimCoordinator::EndCommit(const store::CommitResult& result) {
+  strand_->EndCommit(result, node_.Read());
+  strand_->Publish();
+  // What was decided meanwhile was taken back too.
+  if (strand_->open_records() == 0) {
+    oracle_.BeginBatch(std::exchange(turns_, {}));
+    oracle_.EndBatch();
+  }
+  BeginCommit();
+  if (!node_.alive()) return;
+  strand_->Publish();
   Poke();
 }
 

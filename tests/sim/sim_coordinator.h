@@ -64,6 +64,8 @@ class SimCoordinator {
 
   // Null while it is down, or opens its database.
   const core::State* state() const;
+  // False while something is decided that is not written yet.
+  bool settled() const { return strand_->settled(); }
   const core::Options& options() const { return options_.core; }
 
  private:
@@ -72,6 +74,12 @@ class SimCoordinator {
   void Poke();
   void Run();
   std::vector<Strand::Item> TakeBatch();
+  // Workers whose Syncs the strand will take.
+  std::vector<std::string> HeardIn(const std::vector<Strand::Item>& items) const;
+  // The thread that commits: written at once or at the end, known at the end.
+  void BeginCommit();
+  store::CommitResult Commit(const Strand::Records& records, std::vector<Oracle::Turn> turns);
+  void EndCommit(const store::CommitResult& result);
   void Expand();
   void PokeExpander();
   // What the process says once the commit is done; nothing if it died.
@@ -95,6 +103,7 @@ class SimCoordinator {
   std::unique_ptr<Expander> expander_;
   core::Token last_token_ = 0;
   std::deque<Strand::Item> inbox_;
+  std::vector<Oracle::Turn> turns_;  // of the open batch
   absl::Duration busy_until_ = absl::ZeroDuration();
   absl::Duration run_at_ = absl::InfiniteDuration();
   absl::Duration expand_at_ = absl::InfiniteDuration();

@@ -52,8 +52,7 @@ class Simulation {
     world_.After(settings_.faulty, [this] { Heal(); });
     int64_t check_at = kStepsBetweenChecks;
     while (world_.violation().empty() && !done_ && world_.Step()) {
-      if (world_.events() >= check_at) {
-        CheckAll();
+      if (world_.events() >= check_at && CheckAll()) {
         const auto jobs = static_cast<int64_t>(oracle_.jobs().size());
         check_at = world_.events() + kStepsBetweenChecks * (1 + jobs / kFewJobs);
       }
@@ -75,9 +74,12 @@ class Simulation {
   }
 
  private:
-  void CheckAll() {
-    if (coordinator_.state() == nullptr) return;
+  // False while the coordinator knows what is not written yet.
+  bool CheckAll() {
+    if (coordinator_.state() == nullptr) return true;
+    if (!coordinator_.settled()) return false;
     oracle_.CheckAll(*coordinator_.state(), store_.inner(), coordinator_.options());
+    return true;
   }
 
   void Heal() {

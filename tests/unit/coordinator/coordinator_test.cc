@@ -14,6 +14,7 @@
 #include "common/files.h"
 #include "common/status.h"
 #include "server/store/memory_store.h"
+#include "tests/unit/coordinator/full_store.h"
 
 namespace retort {
 namespace {
@@ -344,6 +345,27 @@ TEST_F(CoordinatorTest, FloodOfMetricsStarvesNoSync) {
   ASSERT_EQ(order.size(), 11u);
   EXPECT_THAT(std::vector<std::string>(order.begin(), order.begin() + 3), testing::Contains("sync"))
       << "in the first batch, though it came last";
+}
+
+TEST(CoordinatorTidyTest, NobodyWaitsForWhatACommitLeavesToTidyUp) {
+  FullStore store;
+  std::promise<void> answered;
+  const std::shared_future<void> known = answered.get_future().share();
+  std::atomic<bool> in_time = true;
+  store.tidy_up = [&, known] {
+    in_time = in_time && known.wait_for(std::chrono::seconds(20)) == std::future_status::ready;
+  };
+  const SystemClock clock;
+  Coordinator coordinator(store, clock, {});
+  ASSERT_TRUE(coordinator.Start().ok());
+  core::Sync hello;
+  hello.worker = "w1";
+  hello.incarnation = hello.number = 1;
+  hello.live = {{{JobId(), 1}, true, 0}};  // unknown: answered at once
+  coordinator.Post(hello, [&](const absl::StatusOr<Answer>&) { answered.set_value(); });
+  known.wait();
+  coordinator.Stop();
+  EXPECT_TRUE(in_time);
 }
 
 TEST_F(CoordinatorTest, EndAnswersEverybody) {

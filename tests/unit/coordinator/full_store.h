@@ -1,13 +1,16 @@
-// A store in memory, but for commits while its disk is full.
+// A store in memory, but for commits while its disk is full; and a strand upon it.
 #ifndef RETORT_TESTS_UNIT_COORDINATOR_FULL_STORE_H_
 #define RETORT_TESTS_UNIT_COORDINATOR_FULL_STORE_H_
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "common/clock.h"
 #include "server/store/memory_store.h"
 #include "server/store/store.h"
+#include "server/strand.h"
 
 namespace retort {
 
@@ -32,6 +35,16 @@ class FullStore : public store::Store {
  private:
   const std::unique_ptr<store::Store> inner_ = store::NewMemoryStore();
 };
+
+// Carries these out and commits what comes of them, as one thread would.
+inline void RunBatch(Strand& strand, store::Store& store, std::vector<Strand::Item> items,
+                     const Now& now) {
+  strand.Take(std::move(items), now);
+  while (const Strand::Records* records = strand.BeginCommit()) {
+    strand.EndCommit(store.Commit(*records), now);
+  }
+  strand.Publish();
+}
 
 }  // namespace retort
 

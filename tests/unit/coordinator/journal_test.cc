@@ -44,7 +44,7 @@ class JournalTest : public testing::Test {
     items[0].token = ++token_;
     items[0].input = std::move(input);
     if (auto* sync = std::get_if<core::Sync>(&items[0].input)) sync->token = token_;
-    strand_.Run(std::move(items), now_);
+    RunBatch(strand_, store_, std::move(items), now_);
   }
   core::Sync Hello(int wanted) {
     core::Sync sync;
@@ -130,7 +130,7 @@ TEST_F(JournalTest, AWorkerThatGoesAwayIsTold) {
   Lines();
   for (int i = 0; i < 200; ++i) {
     now_.monotonic += absl::Seconds(1);
-    strand_.Run({}, now_);
+    RunBatch(strand_, store_, {}, now_);
   }
   const std::vector<Json> lines = Lines();
   ASSERT_EQ(lines.size(), 1u);
