@@ -104,8 +104,7 @@ class Expander {
   std::vector<bool> override_used_;
   // (train_on, teacher, seed, fold) -> its one teacher: a student has no other to learn from.
   std::map<std::tuple<int, int, int64_t, int>, JobId> teacher_ids_;
-  std::vector<NewJob> teacher_jobs_;
-  std::vector<NewJob> student_jobs_;
+  std::vector<NewJob> jobs_;  // all teachers, then all students
   absl::flat_hash_set<JobId> seen_;
   absl::flat_hash_map<int, Common> common_;  // by fold
 };
@@ -365,7 +364,7 @@ absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
   job.method = MethodLabel(spec.method());
   SetMemory(job, spec, choice, fold, parts);
   teacher_ids_.emplace(key, job.id);
-  if (seen_.insert(job.id).second) teacher_jobs_.push_back(std::move(job));
+  if (seen_.insert(job.id).second) jobs_.push_back(std::move(job));
   return absl::OkStatus();
 }
 
@@ -402,7 +401,7 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
   }
   const JobId id = TrainingIdOfMerged(common->canonical, own);
   if (!seen_.insert(id).second) return absl::OkStatus();
-  NewJob& job = student_jobs_.emplace_back(common->job);
+  NewJob& job = jobs_.emplace_back(common->job);
   job.id = id;
   job.seed = own.seed();
   job.teacher = teacher;
@@ -475,7 +474,7 @@ absl::Status Expander::CheckUsed() const {
 }
 
 absl::Status Expander::CheckCount() const {
-  const auto jobs = static_cast<int64_t>(teacher_jobs_.size() + student_jobs_.size());
+  const auto jobs = static_cast<int64_t>(jobs_.size());
   if (jobs == 0) {
     return absl::InvalidArgumentError("exclude: leaves no job; must leave at least one");
   }
@@ -499,6 +498,12 @@ absl::StatusOr<std::vector<NewJob>> Expander::Run() {
         "the grid has ", axes.size(), " combinations for each fold; must have at most ",
         limits_.jobs * kCombinationsPerJob));
   }
+  // Room for all there may be, so that a hundred thousand jobs are not moved while they grow.
+  size_t most_folds = 1;
+  for (const auto& folds : folds_) most_folds = std::max(most_folds, folds.size());
+  const int64_t most = std::min(limits_.jobs, axes.size() * static_cast<int64_t>(most_folds));
+  jobs_.reserve(static_cast<size_t>(most));
+  seen_.reserve(static_cast<size_t>(most));
   // Teachers first, all of them, also those that no method needs.
   for (const bool teachers : {true, false}) {
     if ((teachers ? teachers_ : students_).empty()) continue;
@@ -512,9 +517,7 @@ absl::StatusOr<std::vector<NewJob>> Expander::Run() {
   }
   RETORT_RETURN_IF_ERROR(CheckUsed());
   RETORT_RETURN_IF_ERROR(CheckCount());
-  std::vector<NewJob> jobs = std::move(teacher_jobs_);
-  std::move(student_jobs_.begin(), student_jobs_.end(), std::back_inserter(jobs));
-  return jobs;
+  return std::move(jobs_);
 }
 
 }  // namespace
