@@ -19,7 +19,7 @@ struct SqliteOptions {
   // keeps references right, tests hold it to that with this on, and Snapshot::Check compares all.
   bool check_references = false;
   // Pages in the write-ahead log after which they are copied to the database: 16 MB.
-  int checkpoint_pages = 4000;
+  int checkpoint_pages = 2000;
   // For tests: the name of a registered sqlite3_vfs that the writing connection uses; the default
   // one if empty.
   std::string vfs = {};

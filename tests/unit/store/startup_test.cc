@@ -85,12 +85,12 @@ TEST_F(StartupTest, ADamagedHeaderIsDataLossThatSaysHowToRestore) {
 
 TEST_F(StartupTest, ADamagedPageOfAnyTableIsDataLossAndNoCrash) {
   Fill();
-  const auto pages = static_cast<int64_t>(fs::file_size(path_)) / 4096;
+  const auto pages = static_cast<int64_t>(fs::file_size(path_)) / 8192;
   std::string whole = *ReadFile(path_);
   int refused = 0;
   for (int64_t page = 0; page < pages; ++page) {
     std::ofstream(path_, std::ios::binary) << whole;
-    Poke(page * 4096 + (page == 0 ? 100 : 0), std::string(1000, '\xee'));
+    Poke(page * 8192 + (page == 0 ? 100 : 0), std::string(1000, '\xee'));
     auto store = OpenSqliteStore(folder_);
     absl::Status status = store.status();
     State state;
@@ -108,7 +108,7 @@ TEST_F(StartupTest, ADamagedPageOfAnyTableIsDataLossAndNoCrash) {
 
 TEST_F(StartupTest, ATruncatedDatabaseIsDataLoss) {
   Fill();
-  fs::resize_file(path_, 4096 * 3);
+  fs::resize_file(path_, 8192 * 3);
   auto store = OpenSqliteStore(folder_);
   absl::Status status = store.status();
   if (status.ok()) status = (*store)->Load([](const Record&) {});

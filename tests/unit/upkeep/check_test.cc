@@ -115,7 +115,7 @@ TEST(CheckTest, DamagedPagesAreFoundAndNothingCrashes) {
     home.Close();
     const std::string path = home.folder + "/retort.db";
     Sql(path, "PRAGMA wal_checkpoint(TRUNCATE)");
-    Poke(path, (page - 1) * 4096 + (page == 1 ? 100 : 0), std::string(2000, '\xee'));
+    Poke(path, (page - 1) * 8192 + (page == 1 ? 100 : 0), std::string(2000, '\xee'));
     const auto report = CheckFolder(home.folder, {});
     ASSERT_TRUE(report.ok()) << report.status();
     ASSERT_GE(report->errors, 1) << "page " << page;
