@@ -63,6 +63,7 @@ grpc::ChannelArguments ArgumentsOf(const Access& access, const LinkOptions& opti
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, ms(options.keepalive));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ms(options.keepalive_timeout));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, options.probe_bandwidth ? 1 : 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, ms(options.first_reconnect));
   // The name misleads: it is how long one attempt to connect may take. Where there are others to
   // try, an address that does not answer is not waited for.

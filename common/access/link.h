@@ -26,6 +26,8 @@ struct LinkOptions {
   absl::Duration first_reconnect = absl::Milliseconds(200);
   absl::Duration most_reconnect = absl::Milliseconds(500);
   absl::Duration connect_timeout = absl::Seconds(5);  // of one address
+  // Measures the bandwidth of the way by pings, so that large answers come fast over long ways.
+  bool probe_bandwidth = true;
   // Told of changes, for a log; called on the thread of a call.
   std::function<void(const std::string&)> say = {};
 };

@@ -32,6 +32,7 @@ Fleet::Fleet(const FleetOptions& options) {
   for (int i = 0; i < options.connections; ++i) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);            // as an agent's (worker.cc)
     stubs_.push_back(std::make_unique<grpc::GenericStub>(
         grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments)));
   }

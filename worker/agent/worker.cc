@@ -108,7 +108,9 @@ Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, 
       spool_(std::move(spool)),
       cache_(std::move(cache)),
       link_(options.access,
-            LinkOptions{.say = [](const std::string& words) { spdlog::info("{}", words); }}),
+            // Probes would cost the coordinator as much as the Syncs (server/rpc/server.cc).
+            LinkOptions{.probe_bandwidth = false,
+                        .say = [](const std::string& words) { spdlog::info("{}", words); }}),
       remote_([this] { return link_.channel(); }) {
   ProcessPool::Answers runners;
   runners.event = [this](int slot, const v1::RunnerEvent& event) {
