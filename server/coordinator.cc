@@ -11,6 +11,9 @@ namespace retort {
 namespace {
 
 constexpr absl::Duration kLongestSleep = absl::Seconds(60);
+// How long the strand lets patient inputs gather: two thousand workers that say each few seconds
+// that all goes on wake it up twenty times a second then and not four hundred times.
+constexpr absl::Duration kGather = absl::Milliseconds(50);
 
 absl::Status Ending() { return absl::UnavailableError("the coordinator is ending"); }
 
@@ -73,6 +76,7 @@ void Coordinator::Stop() {
     serving_ = false;
   }
   wake_.notify_all();
+  progress_made_.notify_all();
   expander_wake_.notify_all();
   if (strand_thread_.joinable()) strand_thread_.join();
   {
@@ -101,6 +105,12 @@ Coordinator::Lane Coordinator::LaneOf(const Item& item) {
   return sync ? kSyncs : kRequests;
 }
 
+bool Coordinator::IsPatient(const Item& item) {
+  const auto* sync = std::get_if<core::Sync>(&item.input);
+  return sync != nullptr && item.look == nullptr && sync->wanted == 0 && !sync->draining &&
+         sync->finished.empty() && sync->checkpoints.empty() && sync->number > 1;
+}
+
 void Coordinator::Enqueue(Item item, AnswerDone done) {
   // SyncGone names another's token, and Wake and ArtifactLost have none: nobody waits for their
   // answer under their own.
@@ -118,6 +128,9 @@ void Coordinator::Enqueue(Item item, AnswerDone done) {
   if (std::holds_alternative<core::Sync>(item.input)) {
     syncs_.fetch_add(1, std::memory_order_relaxed);
   }
+  const absl::Duration take_at =
+      IsPatient(item) ? clock_.Read().monotonic + kGather : -absl::InfiniteDuration();
+  bool sooner = false;
   {
     std::lock_guard lock(mutex_);
     auto& lane = inbox_[LaneOf(item)];
@@ -132,11 +145,13 @@ void Coordinator::Enqueue(Item item, AnswerDone done) {
     } else {
       item.done = std::move(done);
       lane.push_back(std::move(item));
+      sooner = take_at < take_at_;
+      take_at_ = std::min(take_at_, take_at);
     }
   }
-  if (refusal.ok()) {
+  if (sooner) {
     wake_.notify_one();
-  } else if (done) {
+  } else if (!refusal.ok() && done) {
     done(refusal);
   }
 }
@@ -181,7 +196,14 @@ void Coordinator::CreateSweep(const std::string& request_id,
 }
 
 std::shared_ptr<const Progress> Coordinator::progress() const {
-  std::lock_guard lock(mutex_);
+  const absl::Duration now = clock_.Read().monotonic;
+  std::unique_lock lock(mutex_);
+  if (progress_at_ + kProgressAge < now && serving_) {
+    progress_asked_ = true;
+    wake_.notify_one();
+    progress_made_.wait_for(lock, absl::ToChronoMicroseconds(kProgressAge),
+                            [&] { return progress_at_ >= now || stopping_; });
+  }
   return progress_;
 }
 
@@ -207,9 +229,7 @@ void Coordinator::RunStrand() {
     core_.Take(std::move(work.items), now);
     CommitNext();
     core_.Publish();
-    if (core_.decisions() != shown_decisions_ && now.monotonic >= next_progress_) {
-      PublishProgress(now);
-    }
+    if (work.progress_asked) PublishProgress(now);
   }
 }
 
@@ -262,17 +282,22 @@ std::vector<AnswerDone> Coordinator::Waiting(std::deque<Item>& lane) {
   return all;
 }
 
+absl::Duration Coordinator::WorkAt() const {
+  const bool now = committed_ || progress_asked_ || (stopping_ && !core_.committing());
+  if (now) return -absl::InfiniteDuration();
+  return core_.Room() > 0 ? std::min(core_.NextWake(), take_at_) : core_.NextWake();
+}
+
 Coordinator::Work Coordinator::NextWork() {
   std::unique_lock lock(mutex_);
-  const absl::Duration now = clock_.Read().monotonic;
-  absl::Duration until = core_.NextWake();
-  if (core_.decisions() != shown_decisions_) until = std::min(until, next_progress_);
-  const bool room = core_.Room() > 0;
-  wake_.wait_for(lock, ForWait(until, now), [&] {
-    return committed_ || (room && !InboxEmpty()) || (stopping_ && !core_.committing());
-  });
+  while (true) {
+    const absl::Duration now = clock_.Read().monotonic, at = WorkAt();
+    if (at <= now) break;
+    wake_.wait_for(lock, ForWait(at, now));
+  }
   Work work;
   work.committed = std::exchange(committed_, std::nullopt);
+  work.progress_asked = std::exchange(progress_asked_, false);
   // What is being committed is answered before the end.
   work.stopping = stopping_ && (work.committed || !core_.committing());
   if (!work.stopping) TakeInbox(work);
@@ -290,6 +315,7 @@ void Coordinator::TakeInbox(Work& work) {
       }
     }
   }
+  take_at_ = InboxEmpty() ? absl::InfiniteDuration() : -absl::InfiniteDuration();
 }
 
 void Coordinator::OpenAgain(const Now& now) {
@@ -308,11 +334,17 @@ void Coordinator::OpenAgain(const Now& now) {
 }
 
 void Coordinator::PublishProgress(const Now& now) {
-  auto progress = std::make_shared<const Progress>(ProgressOf(core_.state(), now));
-  next_progress_ = now.monotonic + kProgressAge;
-  shown_decisions_ = core_.decisions();
-  std::lock_guard lock(mutex_);
-  progress_ = std::move(progress);
+  std::shared_ptr<const Progress> progress;
+  if (core_.decisions() != shown_decisions_) {
+    progress = std::make_shared<const Progress>(ProgressOf(core_.state(), now));
+    shown_decisions_ = core_.decisions();
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (progress != nullptr) progress_ = std::move(progress);
+    progress_at_ = now.monotonic;
+  }
+  progress_made_.notify_all();
 }
 
 // -----------------------------------------------------------------------------------------

@@ -74,7 +74,8 @@ class Coordinator {
   void CreateSweep(const std::string& request_id, std::shared_ptr<const v1::SweepSpec> spec,
                    AnswerDone done);
 
-  // What changes too often to be written down, at most kProgressAge old.
+  // What changes too often to be written down, at most kProgressAge old. Who asks after a pause
+  // waits for the strand, as long as that at most, and then gets what there is.
   std::shared_ptr<const Progress> progress() const;
   // Inputs that wait for the strand, of each lane: syncs, streams, requests. Threads: any.
   std::array<size_t, 3> waiting() const;
@@ -90,6 +91,8 @@ class Coordinator {
   static constexpr size_t kLanes = 3;
 
   static Lane LaneOf(const Item& item);
+  // True if nobody is worse off when the strand takes it together with others a little later.
+  static bool IsPatient(const Item& item);
   void Enqueue(Item item, AnswerDone done);
   bool InboxEmpty() const;
   static std::vector<AnswerDone> Waiting(std::deque<Item>& lane);
@@ -102,9 +105,12 @@ class Coordinator {
   struct Work {
     std::vector<Item> items;
     std::optional<store::CommitResult> committed;
+    bool progress_asked = false;
     bool stopping = false;
   };
   Work NextWork();
+  // Under mutex_: when to go to work, monotonic; in the past if there is work now.
+  absl::Duration WorkAt() const;
   void TakeInbox(Work& work);
   void CommitNext();
   void OpenAgain(const Now& now);
@@ -124,7 +130,6 @@ class Coordinator {
 
   // The strand's thread's own.
   Strand core_;
-  absl::Duration next_progress_ = -absl::InfiniteDuration();
   uint64_t shown_decisions_ = 0;  // what progress_ tells of
 
   // The expander's thread's own.
@@ -132,16 +137,21 @@ class Coordinator {
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
-  std::condition_variable wake_;           // the strand's alone
+  mutable std::condition_variable wake_;   // the strand's alone
   std::condition_variable commit_wake_;    // of the thread that commits
   std::condition_variable expander_wake_;  // the expander's alone
   std::array<std::deque<Item>, kLanes> inbox_;
+  // When the strand takes what is in the inbox, monotonic: at once, unless all are patient.
+  absl::Duration take_at_ = absl::InfiniteDuration();
   std::deque<std::function<void(const Now&)>> expander_inbox_;
   size_t new_sweeps_ = 0;                         // in expander_inbox_
   const Strand::Records* to_commit_ = nullptr;    // kept by the strand
   std::optional<store::CommitResult> committed_;  // until the strand takes it
   bool no_more_commits_ = false;
   std::shared_ptr<const Progress> progress_;
+  absl::Duration progress_at_ = -absl::InfiniteDuration();  // monotonic, when it was so
+  mutable bool progress_asked_ = false;                     // somebody waits for a newer one
+  mutable std::condition_variable progress_made_;
   bool serving_ = false;
   bool stopping_ = false;
 

@@ -28,7 +28,8 @@ struct Progress {
   absl::flat_hash_map<std::string, double> eta_s;    // by `sweeps/{name}`, where known
 };
 
-// Reads all workers and sweeps, on the strand, ten times a second: ids are not spelled out here.
+// Reads all workers and sweeps, on the strand, up to ten times a second while somebody looks: ids
+// are not spelled out here.
 Progress ProgressOf(const core::State& state, const Now& now);
 
 // Expected seconds until a sweep ends with `slots` slots of its own, of which no more than it has

@@ -347,6 +347,86 @@ TEST_F(CoordinatorTest, FloodOfMetricsStarvesNoSync) {
       << "in the first batch, though it came last";
 }
 
+// A clock that is read by threads while the test sets it.
+class SetClock : public Clock {
+ public:
+  Now Read() const override { return {absl::Nanoseconds(now_ns_.load()), absl::UnixEpoch()}; }
+  void Advance(absl::Duration by) { now_ns_ += absl::ToInt64Nanoseconds(by); }
+
+ private:
+  std::atomic<int64_t> now_ns_{int64_t{1} << 40};
+};
+
+// Of 2,000 workers with jobs each says several times a minute that they go on.
+class CoordinatorGatherTest : public CoordinatorTest {
+ protected:
+  void SetUp() override {
+    coordinator_ = std::make_unique<Coordinator>(store_, set_clock_, options_);
+    ASSERT_TRUE(coordinator_->Start().ok());
+    ASSERT_TRUE(Sync(NothingNew(1)).ok()) << "the first Sync of a worker is taken at once";
+  }
+  void TearDown() override { coordinator_.reset(); }  // before its clock
+  // Answered at once when it is taken: the coordinator does not know the attempt.
+  core::Sync NothingNew(int64_t number) {
+    core::Sync sync = Hello(number, 0);
+    sync.live = {{{JobId(), 1}, true, 0}};
+    return sync;
+  }
+  // Until the strand has surely looked at what came in.
+  static void LetOthersRun() { absl::SleepFor(absl::Milliseconds(100)); }
+
+  SetClock set_clock_;
+  std::atomic<int> answers_ = 0;
+  const AnswerDone count_ = [this](const absl::StatusOr<Answer>&) { ++answers_; };
+};
+
+TEST_F(CoordinatorGatherTest, SyncsThatSayNothingNewAreTakenTogether) {
+  for (int i = 2; i < 12; ++i) coordinator_->Post(NothingNew(i), count_);
+  LetOthersRun();
+  EXPECT_EQ(coordinator_->waiting()[0], 10u);
+  EXPECT_EQ(answers_, 0);
+  set_clock_.Advance(absl::Milliseconds(60));
+  while (answers_ < 10) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(coordinator_->waiting()[0], 0u);
+}
+
+TEST_F(CoordinatorGatherTest, WhatIsNewsIsTakenAtOnceAndTheOthersWithIt) {
+  const auto is_taken_at_once = [&](const core::Sync& sync) {
+    coordinator_->Post(NothingNew(sync.number - 1), count_);
+    LetOthersRun();
+    const int before = answers_;
+    EXPECT_TRUE(Sync(sync).ok());
+    return coordinator_->waiting()[0] == 0 && answers_ == before + 1;
+  };
+  core::Sync finished = NothingNew(11);
+  finished.finished.emplace_back().id = {JobId(), 1};
+  EXPECT_TRUE(is_taken_at_once(finished));
+  core::Sync wants = NothingNew(13);
+  wants.wanted = 1;
+  EXPECT_TRUE(is_taken_at_once(wants));
+  core::Sync checkpoint = NothingNew(15);
+  checkpoint.checkpoints.emplace_back().id = {JobId(), 1};
+  EXPECT_TRUE(is_taken_at_once(checkpoint));
+  core::Sync leaves = NothingNew(17);
+  leaves.draining = true;
+  EXPECT_TRUE(is_taken_at_once(leaves));
+  // Nor does a question wait.
+  coordinator_->Post(NothingNew(18), count_);
+  EXPECT_TRUE(CheckState().ok());
+}
+
+TEST_F(CoordinatorTest, ProgressIsOfTheMomentThatSomebodyAsks) {
+  ASSERT_TRUE(Sync(Hello(1, 0)).ok());
+  absl::SleepFor(2 * kProgressAge);
+  EXPECT_TRUE(coordinator_->progress()->workers.contains("workers/w1"));
+  core::Sync other = Hello(1, 0);
+  other.worker = "w2";
+  other.live = {{{JobId(), 1}, true, 0}};  // unknown: answered at once
+  ASSERT_TRUE(Sync(other).ok());
+  absl::SleepFor(2 * kProgressAge);
+  EXPECT_TRUE(coordinator_->progress()->workers.contains("workers/w2"));
+}
+
 TEST(CoordinatorTidyTest, NobodyWaitsForWhatACommitLeavesToTidyUp) {
   FullStore store;
   std::promise<void> answered;
