@@ -469,7 +469,6 @@ void AddProgress(const Progress& progress, v1::Job* job) {
 void AddProgress(const Progress& progress, v1::Worker* worker) {
   const auto known = progress.workers.find(worker->name());
   if (known == progress.workers.end()) return;
-  worker->clear_jobs();
   for (const JobId& job : known->second.jobs) worker->add_jobs(JobName(job));
   if (known->second.seen == absl::InfinitePast()) return;
   const int64_t ms = absl::ToUnixMillis(known->second.seen);

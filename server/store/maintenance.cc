@@ -241,6 +241,8 @@ absl::Status Snapshot::CheckRows(const FindingSink& sink) {
   } kPairs[] = {
       {"sweep_rows", "sweeps have no spec",
        "SELECT count(*) FROM sweep_rows s LEFT JOIN sweep_specs d USING (key) WHERE d.key IS NULL"},
+      {"job_rows", "jobs have the id of another",
+       "SELECT count(*) - count(DISTINCT id) FROM job_rows"},
       {"job_rows", "jobs have no spec",
        "SELECT count(*) FROM job_rows j LEFT JOIN job_specs d USING (key) WHERE d.key IS NULL"},
       {"attempt_rows", "attempts are newer than the latest of their job",

@@ -123,16 +123,6 @@ v1::Job ListedJob(const Content& content, const StoredJob& job, bool full) {
   return out;
 }
 
-v1::Worker ListedWorker(const Content& content, core::WorkerKey key) {
-  std::vector<JobId> jobs;
-  for (const auto& [job_key, job] : content.jobs) {
-    if (job.created.row.worker == key && core::IsLive(job.created.row.state)) {
-      jobs.push_back(job.created.id);
-    }
-  }
-  return WorkerMessage(content.workers.at(key), jobs);
-}
-
 class MemoryStore : public Store, private Reader {
  public:
   CommitResult Commit(const std::vector<const core::Record*>& records) override {
@@ -201,7 +191,7 @@ class MemoryStore : public Store, private Reader {
         page.next = std::prev(it)->first;
         break;
       }
-      page.workers.push_back(ListedWorker(content_, it->second));
+      page.workers.push_back(WorkerMessage(content_.workers.at(it->second)));
     }
     return page;
   }
@@ -212,7 +202,7 @@ class MemoryStore : public Store, private Reader {
     if (key == content_.worker_keys.end()) {
       return absl::NotFoundError(absl::StrCat(WorkerName(name), ": no such worker"));
     }
-    return ListedWorker(content_, key->second);
+    return WorkerMessage(content_.workers.at(key->second));
   }
 
   absl::StatusOr<QueryResult> Query(

@@ -97,7 +97,7 @@ v1::Attempt AttemptMessage(const core::AttemptEnded& attempt, const std::string&
   return out;
 }
 
-v1::Worker WorkerMessage(const core::WorkerRow& row, const std::vector<JobId>& jobs) {
+v1::Worker WorkerMessage(const core::WorkerRow& row) {
   v1::Worker out;
   out.set_name(WorkerName(row.name));
   out.set_state(StateOf(row));
@@ -109,7 +109,6 @@ v1::Worker WorkerMessage(const core::WorkerRow& row, const std::vector<JobId>& j
     added->set_device(slot.device);
     added->set_memory_bytes(slot.memory_bytes);
   }
-  for (const JobId& job : jobs) out.add_jobs(JobName(job));
   out.set_version(row.version);
   SetTime(out, &v1::Worker::mutable_seen_time, row.seen_ms);
   out.set_succeeded(row.succeeded);

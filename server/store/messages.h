@@ -39,7 +39,8 @@ v1::Job JobMessage(const JobParts& parts);
 
 v1::Attempt AttemptMessage(const core::AttemptEnded& attempt, const std::string& worker);
 
-v1::Worker WorkerMessage(const core::WorkerRow& row, const std::vector<JobId>& jobs);
+// Without the jobs that it has.
+v1::Worker WorkerMessage(const core::WorkerRow& row);
 
 // Evenly spread positions 0..count-1, first and last included; all if count <= most.
 std::vector<int64_t> Thinned(int64_t count, int64_t most);

@@ -222,11 +222,38 @@ CREATE VIEW attempts AS SELECT lower(hex(j.id)) AS job, a.number AS attempt, k.n
   FROM job_rows j JOIN worker_rows k ON k.key = j.worker WHERE j.state IN (3, 4);
 )sql";
 
+// Ids are random, so that each new job touches some page of their index: one of the first four
+// bytes has a third of the pages, and who asks by id looks at the rest of it in the row. That no id
+// comes twice is the core's to hold, and the check's to see. Which jobs a worker has is known in
+// memory; an index of them was a third of each change of a job's row.
+//
+// Other tables and the views name job_rows; what they say stays as it is when one goes and another
+// gets its name.
+constexpr std::string_view kVersion6 = R"sql(
+PRAGMA legacy_alter_table=ON;
+CREATE TABLE new_job_rows (
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL, teacher INTEGER REFERENCES job_rows, kind INTEGER NOT NULL,
+  cost REAL NOT NULL, create_ms INTEGER NOT NULL,
+  state INTEGER NOT NULL, cause INTEGER NOT NULL, lost INTEGER NOT NULL, crashed INTEGER NOT NULL,
+  artifact INTEGER NOT NULL, attempt INTEGER NOT NULL, worker INTEGER REFERENCES worker_rows,
+  lost_on_1 INTEGER NOT NULL, lost_on_2 INTEGER NOT NULL, lost_on_3 INTEGER NOT NULL,
+  points INTEGER NOT NULL, lease_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
+  memory_bytes INTEGER NOT NULL DEFAULT 0, memory_hinted INTEGER NOT NULL DEFAULT 0, slot INTEGER NOT NULL DEFAULT -1
+) STRICT;
+INSERT INTO new_job_rows SELECT key, id, teacher, kind, cost, create_ms, state, cause, lost, crashed, artifact, attempt,
+  worker, lost_on_1, lost_on_2, lost_on_3, points, lease_ms, start_ms, end_ms, memory_bytes, memory_hinted, slot
+  FROM job_rows;
+DROP TABLE job_rows;
+ALTER TABLE new_job_rows RENAME TO job_rows;
+PRAGMA legacy_alter_table=OFF;
+CREATE INDEX job_ids ON job_rows(substr(id, 1, 4));
+)sql";
+
 }  // namespace
 
 const std::vector<std::string_view>& Migrations() {
   static const std::vector<std::string_view> kMigrations = {kVersion1, kVersion2, kVersion3,
-                                                            kVersion4, kVersion5};
+                                                            kVersion4, kVersion5, kVersion6};
   return kMigrations;
 }
 

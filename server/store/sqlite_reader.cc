@@ -159,21 +159,6 @@ absl::Status AddLatest(ReadConnection& db, int64_t key, v1::Job& job) {
   }
 }
 
-absl::StatusOr<v1::Worker> ReadWorker(ReadConnection& db, const Statement& row) {
-  std::vector<JobId> jobs;
-  RETORT_ASSIGN_OR_RETURN(Statement * live,
-                          db.Get("SELECT id FROM job_rows WHERE worker=? AND state IN (3, 4) "
-                                 "ORDER BY key"));
-  live->Bind(1, row.Int(0));
-  while (true) {
-    RETORT_ASSIGN_OR_RETURN(const bool more, live->Step());
-    if (!more) break;
-    RETORT_ASSIGN_OR_RETURN(const JobId id, JobId::FromRaw(live->Blob(0)));
-    jobs.push_back(id);
-  }
-  return WorkerMessage(ReadWorkerRow(row), jobs);
-}
-
 }  // namespace
 
 absl::StatusOr<Statement*> ReadConnection::Get(const std::string& sql) {
@@ -298,9 +283,12 @@ absl::StatusOr<JobPage> SqliteReader::Jobs(const JobFilter& filter, std::optiona
 absl::StatusOr<v1::Job> SqliteReader::Job(std::string_view hex_prefix) const {
   RETORT_ASSIGN_OR_RETURN(const auto range, IdRange(hex_prefix));
   RETORT_ASSIGN_OR_RETURN(const auto db, pool_.Lend());
-  RETORT_ASSIGN_OR_RETURN(Statement * row,
-                          db->Get(absl::StrCat(JobSelect(true), " FROM job_rows j", JobJoins(true),
-                                               " WHERE j.id BETWEEN ? AND ? LIMIT 2")));
+  RETORT_ASSIGN_OR_RETURN(
+      Statement * row,
+      db->Get(absl::StrCat(JobSelect(true), " FROM job_rows j", JobJoins(true),
+                           " WHERE substr(j.id, 1, 4) BETWEEN substr(?1, 1, 4) AND "
+                           "substr(?2, 1, 4) AND j.id BETWEEN ?1 AND ?2 "
+                           "LIMIT 2")));
   row->BindBlob(1, range.first.raw()).BindBlob(2, range.second.raw());
   RETORT_ASSIGN_OR_RETURN(const bool found, row->Step());
   if (!found) {
@@ -355,7 +343,9 @@ absl::StatusOr<v1::SweepSpec> SqliteReader::SweepSpec(core::SweepKey key) const 
 absl::StatusOr<std::vector<v1::MetricPoint>> SqliteReader::Metrics(
     const JobId& job, const std::vector<std::string>& series, int max_points) const {
   RETORT_ASSIGN_OR_RETURN(const auto db, pool_.Lend());
-  RETORT_ASSIGN_OR_RETURN(Statement * find, db->Get("SELECT key FROM job_rows WHERE id=?"));
+  RETORT_ASSIGN_OR_RETURN(
+      Statement * find,
+      db->Get("SELECT key FROM job_rows WHERE substr(id, 1, 4)=substr(?1, 1, 4) AND id=?1"));
   find->BindBlob(1, job.raw());
   RETORT_ASSIGN_OR_RETURN(const bool found, find->Step());
   if (!found) return absl::NotFoundError(absl::StrCat(JobName(job), ": no such job"));
@@ -395,8 +385,7 @@ absl::StatusOr<WorkerPage> SqliteReader::Workers(std::string_view after, int lim
       return page;
     }
     last = rows->Text(1);
-    RETORT_ASSIGN_OR_RETURN(v1::Worker worker, ReadWorker(*db, *rows));
-    page.workers.push_back(std::move(worker));
+    page.workers.push_back(WorkerMessage(ReadWorkerRow(*rows)));
   }
 }
 
@@ -407,7 +396,7 @@ absl::StatusOr<v1::Worker> SqliteReader::Worker(std::string_view name) const {
   row->Bind(1, name);
   RETORT_ASSIGN_OR_RETURN(const bool found, row->Step());
   if (!found) return absl::NotFoundError(absl::StrCat(WorkerName(name), ": no such worker"));
-  return ReadWorker(*db, *row);
+  return WorkerMessage(ReadWorkerRow(*row));
 }
 
 absl::StatusOr<QueryResult> SqliteReader::Query(

@@ -78,6 +78,8 @@ constexpr int kPageBytes = 8192;
 constexpr int64_t kMostWalBytes = int64_t{64} << 20;
 constexpr int kMostWalPages = kMostWalBytes / kPageBytes;
 
+// Without references: while tables are brought up to date, one that is replaced goes before the new
+// one has its name.
 absl::StatusOr<Connection> OpenWriter(const std::string& path, const SqliteOptions& options) {
   RETORT_ASSIGN_OR_RETURN(Connection db,
                           Connection::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
@@ -88,9 +90,13 @@ absl::StatusOr<Connection> OpenWriter(const std::string& path, const SqliteOptio
       "PRAGMA journal_size_limit=", kMostWalBytes,
       // Debian's default overwrites what is deleted. Nothing here is secret (architecture, section
       // 6).
-      "; PRAGMA secure_delete=OFF; PRAGMA foreign_keys=", options.check_references ? "ON" : "OFF",
-      "; PRAGMA synchronous=", options.synchronous ? "FULL" : "OFF")));
+      "; PRAGMA secure_delete=OFF; PRAGMA foreign_keys=OFF; PRAGMA synchronous=", options.synchronous ? "FULL" : "OFF")));
   return db;
+}
+
+absl::Status CheckReferences(const Connection& db, const SqliteOptions& options) {
+  if (!options.check_references) return absl::OkStatus();
+  return db.Execute("PRAGMA foreign_keys=ON");
 }
 
 // The first sign of damage: SQLite reads the schema, and every table's first page.
@@ -202,6 +208,7 @@ absl::Status SqliteStore::Reopen() {
   writer_.reset();
   db_ = Connection();
   RETORT_ASSIGN_OR_RETURN(db_, OpenWriter(path_, options_));
+  RETORT_RETURN_IF_ERROR(CheckReferences(db_, options_));
   writer_ = std::make_unique<SqliteWriter>(db_);
   WatchWal();
   return CheckReadable(db_);
@@ -219,6 +226,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& folder
   absl::Status status = db.status();
   if (status.ok()) status = CheckReadable(*db);
   if (status.ok()) status = Migrate(*db, path);
+  if (status.ok()) status = CheckReferences(*db, options);
   if (!status.ok()) return Named(status, path);
   RETORT_RETURN_IF_ERROR(SyncFolder(folder));
   return std::unique_ptr<Store>(new SqliteStore(path, options, std::move(lock), *std::move(db)));

@@ -105,7 +105,8 @@ class Reader {
   // first and last kept. All series if `series` is empty. NOT_FOUND: no such job.
   virtual absl::StatusOr<std::vector<v1::MetricPoint>> Metrics(
       const JobId& job, const std::vector<std::string>& series, int max_points) const = 0;
-  // By name; `after` from the page before, empty for the first.
+  // By name; `after` from the page before, empty for the first. Which jobs they have the strand
+  // knows (server/progress.h).
   virtual absl::StatusOr<WorkerPage> Workers(std::string_view after, int limit) const = 0;
   // One worker by name (without `workers/`). NOT_FOUND.
   virtual absl::StatusOr<v1::Worker> Worker(std::string_view name) const = 0;

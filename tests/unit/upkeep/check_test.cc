@@ -99,6 +99,8 @@ const Breakage kBreakages[] = {
     Breakage{"DELETE FROM attempt_rows WHERE job=1", kRows, "attempt that is not there"},
     Breakage{"UPDATE attempt_rows SET number=8 WHERE job=1", kRows, "newer than the latest"},
     Breakage{"UPDATE attempt_rows SET cause=3 WHERE job=1", kRows, "did not succeed"},
+    Breakage{"UPDATE job_rows SET id=(SELECT id FROM job_rows WHERE key=1) WHERE key=3", kRows,
+             "id of another"},
     Breakage{"DELETE FROM job_specs WHERE key=3", kRows, "jobs have no spec"},
     Breakage{"DELETE FROM sweep_specs", kRows, "sweeps have no spec"},
     Breakage{"UPDATE result_messages SET result=x'ff'", kDamaged, "not readable"},
@@ -110,7 +112,7 @@ const Breakage kBreakages[] = {
 INSTANTIATE_TEST_SUITE_P(All, CheckRowsTest, ::testing::ValuesIn(kBreakages));
 
 TEST(CheckTest, DamagedPagesAreFoundAndNothingCrashes) {
-  for (const int64_t page : {1, 2, 5, 9, 12}) {
+  for (const int64_t page : {1, 2, 5, 10, 12}) {
     Home home;
     home.Close();
     const std::string path = home.folder + "/retort.db";
