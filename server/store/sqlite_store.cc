@@ -10,6 +10,7 @@
 #include "common/status.h"
 #include "server/store/backfill.h"
 #include "server/store/folder.h"
+#include "server/store/gathered_writes.h"
 #include "server/store/maintenance.h"
 #include "server/store/schema.h"
 #include "server/store/sqlite.h"
@@ -69,8 +70,10 @@ absl::Status Migrate(const Connection& db, const std::string& path) {
 }
 
 constexpr int kBusyMs = 5000;
-// How long a checkpoint may wait for readers, while nothing is committed.
-constexpr int kCheckpointBusyMs = 100;
+// How long a checkpoint may wait for readers, while nothing is committed: those that look something
+// up are soon done; the other is for a log that has become long.
+constexpr int kCheckpointBusyMs = 5;
+constexpr int kLongLogBusyMs = 100;
 // Of new databases; others keep what they were made with. Most of what is written goes to the ends
 // of tables, where larger pages are fewer.
 constexpr int kPageBytes = 8192;
@@ -81,16 +84,18 @@ constexpr int kMostWalPages = kMostWalBytes / kPageBytes;
 // Without references: while tables are brought up to date, one that is replaced goes before the new
 // one has its name.
 absl::StatusOr<Connection> OpenWriter(const std::string& path, const SqliteOptions& options) {
+  const std::string vfs = options.synchronous ? GatheringVfsOver(options.vfs) : options.vfs;
   RETORT_ASSIGN_OR_RETURN(Connection db,
                           Connection::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                                           options.vfs.empty() ? nullptr : options.vfs.c_str()));
-  RETORT_RETURN_IF_ERROR(db.Execute(absl::StrCat(
-      "PRAGMA busy_timeout=", kBusyMs, "; PRAGMA page_size=", kPageBytes,
-      "; PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536; ",
-      "PRAGMA journal_size_limit=", kMostWalBytes,
-      // Debian's default overwrites what is deleted. Nothing here is secret (architecture, section
-      // 6).
-      "; PRAGMA secure_delete=OFF; PRAGMA foreign_keys=OFF; PRAGMA synchronous=", options.synchronous ? "FULL" : "OFF")));
+                                           vfs.empty() ? nullptr : vfs.c_str()));
+  RETORT_RETURN_IF_ERROR(db.Execute(
+      absl::StrCat("PRAGMA busy_timeout=", kBusyMs, "; PRAGMA page_size=", kPageBytes,
+                   "; PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536; ",
+                   "PRAGMA journal_size_limit=", kMostWalBytes,
+                   // Debian's default overwrites what is deleted. Nothing here is secret
+                   // (architecture, section 6).
+                   "; PRAGMA secure_delete=OFF; PRAGMA foreign_keys=OFF; PRAGMA synchronous=",
+                   options.synchronous ? "FULL" : "OFF")));
   return db;
 }
 
@@ -184,22 +189,23 @@ void SqliteStore::WatchWal() {
 
 // It fails without harm: what was committed lies in the log, which only grows.
 //
-// A checkpoint that waits for nobody copies what no reader needs any more, but the log begins again
-// only where no reader is in it: readers that always overlap would let it grow for ever. So one
-// that has become long is given a moment in which new readers stay out of it.
+// The log begins again only where no reader is in it, and it should: written over, its pages are
+// found in memory and its blocks on the disk. So a checkpoint waits a little for readers, while new
+// ones stay out of the log. Readers that always overlap would let it grow for ever all the same;
+// one that has become long is given more time, and its space back.
 void SqliteStore::TidyUp() {
   if (db_.get() == nullptr) return;
   // It has begun again.
   if (wal_pages_ < last_wal_pages_) next_checkpoint_ = options_.checkpoint_pages;
   last_wal_pages_ = wal_pages_;
   if (wal_pages_ < next_checkpoint_) return;
+  const bool is_long = wal_pages_ >= kMostWalPages;
   int all = 0, copied = 0;
-  sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &all, &copied);
-  if (wal_pages_ >= kMostWalPages) {
-    sqlite3_busy_timeout(db_.get(), kCheckpointBusyMs);
-    sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, &all, &copied);
-    sqlite3_busy_timeout(db_.get(), kBusyMs);
-  }
+  sqlite3_busy_timeout(db_.get(), is_long ? kLongLogBusyMs : kCheckpointBusyMs);
+  sqlite3_wal_checkpoint_v2(db_.get(), nullptr,
+                            is_long ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART, &all,
+                            &copied);
+  sqlite3_busy_timeout(db_.get(), kBusyMs);
   // Where readers hold it up, the next try is worth its while only when much has come.
   next_checkpoint_ = wal_pages_ + options_.checkpoint_pages;
 }
