@@ -113,21 +113,31 @@ absl::Status SqliteWriter::Write(const std::vector<const Record*>& records) {
   return absl::OkStatus();
 }
 
-absl::Status SqliteWriter::Do(const core::JobCreated& record) {
+// Most of a new job's row is as it begins, and stands in the statement.
+absl::Status SqliteWriter::WriteNewJobRow(const core::JobCreated& record) {
+  core::JobRow begins;
+  begins.state = record.row.state;
+  begins.memory_bytes = record.row.memory_bytes;
+  begins.memory_hinted = record.row.memory_hinted;
   RETORT_ASSIGN_OR_RETURN(
       Statement * row,
-      Get("INSERT INTO job_rows (key, id, teacher, kind, cost, create_ms, state, cause, lost, "
-          "crashed, artifact, attempt, worker, lost_on_1, lost_on_2, lost_on_3, points, lease_ms, "
-          "start_ms, end_ms, memory_bytes, memory_hinted, slot) VALUES "
-          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
-  Binder bind(*row);
+      Get("INSERT INTO job_rows (key, id, teacher, kind, cost, create_ms, state, memory_bytes, "
+          "memory_hinted, cause, lost, crashed, artifact, attempt, worker, lost_on_1, lost_on_2, "
+          "lost_on_3, points, lease_ms, start_ms, end_ms, slot) VALUES "
+          "(?,?,?,?,?,?,?,?,?,0,0,0,0,0,NULL,0,0,0,0,0,0,0,-1)"));
   const std::string id = record.id.raw();
-  bind(record.key.value)
+  Binder{*row}(record.key.value)
       .Blob(id)
       .Ref(record.teacher)(static_cast<int64_t>(record.kind))(record.expected_cost)(
-          record.create_ms);
-  BindJobRow(bind, record.row);
+          record.create_ms)(static_cast<int64_t>(record.row.state))(record.row.memory_bytes)(
+          int64_t{record.row.memory_hinted});
   RETORT_RETURN_IF_ERROR(row->Run());
+  if (record.row == begins) return absl::OkStatus();
+  return Do(core::JobChanged{record.key, begins, record.row});
+}
+
+absl::Status SqliteWriter::Do(const core::JobCreated& record) {
+  RETORT_RETURN_IF_ERROR(WriteNewJobRow(record));
   if (record.details == nullptr) return absl::InternalError("a new job without its spec");
   const core::NewJob& job = *record.details;
   RETORT_ASSIGN_OR_RETURN(Statement * spec,

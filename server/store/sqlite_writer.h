@@ -39,6 +39,7 @@ class SqliteWriter {
   absl::Status Do(const core::PointsDeleted& record);
   absl::Status Do(const core::RequestAnswered& record);
   absl::Status Do(const core::RequestForgotten& record);
+  absl::Status WriteNewJobRow(const core::JobCreated& record);
   absl::Status WriteWorker(core::WorkerKey key, const core::WorkerRow& row);
   absl::StatusOr<int64_t> SeriesKey(const std::string& name);
   // A statement prepared once.
