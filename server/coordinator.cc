@@ -46,7 +46,9 @@ Coordinator::Coordinator(store::Store& store, const Clock& clock, const Coordina
       options_(options),
       core_(store, ForStrand(options)),
       expander_(store.reader(), ForExpander(options),
-                [this](Expander::Id id, core::Input input) { PostChunk(id, std::move(input)); }),
+                [this](core::Input input, Expander::Then then) {
+                  PostForExpander(std::move(input), std::move(then));
+                }),
       progress_(std::make_shared<const Progress>()) {}
 
 Coordinator::~Coordinator() { Stop(); }
@@ -358,10 +360,10 @@ void Coordinator::TellExpander(std::function<void(const Now&)> event) {
   expander_wake_.notify_one();
 }
 
-void Coordinator::PostChunk(Expander::Id id, core::Input input) {
-  Post(std::move(input), [this, id](absl::StatusOr<Answer> answer) {
-    TellExpander([this, id, answer = std::move(answer)](const Now& now) mutable {
-      expander_.Answered(id, std::move(answer), now);
+void Coordinator::PostForExpander(core::Input input, Expander::Then then) {
+  Post(std::move(input), [this, then = std::move(then)](absl::StatusOr<Answer> answer) {
+    TellExpander([then, answer = std::move(answer)](const Now& now) mutable {
+      then(std::move(answer), now);
     });
   });
 }

@@ -119,7 +119,7 @@ class Coordinator {
   // The expander's thread, and what others hand to it.
   void RunExpander();
   void TellExpander(std::function<void(const Now&)> event);
-  void PostChunk(Expander::Id id, core::Input input);
+  void PostForExpander(core::Input input, Expander::Then then);
 
   store::Store& store_;  // the thread's that commits, and the strand's while none is under way
   const Clock& clock_;

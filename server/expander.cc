@@ -19,6 +19,8 @@ constexpr int64_t kFirstChunk = 4;   // the part of the largest chunk that the f
 constexpr int64_t kSmallChunk = 50;  // the part that they never fall below
 constexpr absl::Duration kClockStep = absl::Microseconds(1);
 constexpr double kMostGrowth = 2;  // from one chunk to the next, and the other way
+// One is committed while the next is decided on.
+constexpr size_t kChunksUnderWay = 2;
 
 }  // namespace
 
@@ -47,7 +49,7 @@ void Expander::Resume(core::SweepKey sweep) {
 absl::Duration Expander::NextWake() const {
   absl::Duration wake = absl::InfiniteDuration();
   for (const auto& [id, task] : tasks_) {
-    if (!task.posted) wake = std::min(wake, task.due);
+    if (HasToSend(task)) wake = std::min(wake, task.due);
     if (task.done) wake = std::min(wake, task.answer_by);
   }
   return wake;
@@ -59,7 +61,7 @@ void Expander::Work(const Now& now) {
     std::exchange(task.done, nullptr)(
         Annotate(task.trouble, "the sweep is kept and goes on by itself; ask again later"));
   }
-  const auto ready = [&](const Task& task) { return !task.posted && task.due <= now.monotonic; };
+  const auto ready = [&](const Task& task) { return HasToSend(task) && task.due <= now.monotonic; };
   auto next = tasks_.end();
   for (auto it = tasks_.begin(); it != tasks_.end(); ++it) {
     if (!ready(it->second)) continue;
@@ -86,53 +88,89 @@ absl::Status Expander::Expand(Task& task) {
   return absl::OkStatus();
 }
 
-void Expander::SendNext(Id id, Task& task, const Now& now) {
-  task.posted = true;
-  task.sent = now.monotonic;
-  const auto count = static_cast<int64_t>(task.jobs.size());
-  if (!task.sweep) {
-    return post_(id, core::BeginSweep{.request_id = task.request_id,
-                                      .spec = task.spec,
-                                      .jobs = count,
-                                      .arguments = core::HashOfArguments(*task.spec)});
-  }
-  if (task.chunk == nullptr) {
-    const auto begin = task.jobs.begin() + task.first;
-    const auto end = task.jobs.begin() + std::min(count, task.first + chunk_jobs_);
-    task.chunk = std::make_shared<const std::vector<core::NewJob>>(std::make_move_iterator(begin),
-                                                                   std::make_move_iterator(end));
-  }
-  post_(id,
-        core::SweepChunk{.sweep = task.sweep, .first_position = task.first, .jobs = task.chunk});
+bool Expander::HasToSend(const Task& task) {
+  if (!task.sweep || task.failed) return task.awaited == 0;
+  // One that failed, or a new one.
+  if (!task.chunks.empty() && !task.chunks.back().sent) return true;
+  return !task.expanded || (task.chunks.size() < kChunksUnderWay &&
+                            task.next < static_cast<int64_t>(task.jobs.size()));
 }
 
-void Expander::Answered(Id id, absl::StatusOr<Answer> answer, const Now& now) {
+void Expander::SendNext(Id id, Task& task, const Now& now) {
+  const auto count = static_cast<int64_t>(task.jobs.size());
+  task.failed = false;
+  task.due = now.monotonic;
+  ++task.awaited;
+  if (!task.sweep) {
+    return post_(core::BeginSweep{.request_id = task.request_id,
+                                  .spec = task.spec,
+                                  .jobs = count,
+                                  .arguments = core::HashOfArguments(*task.spec)},
+                 [this, id](absl::StatusOr<Answer> answer, const Now& at) {
+                   HeadAnswered(id, std::move(answer), at);
+                 });
+  }
+  auto chunk =
+      std::find_if(task.chunks.begin(), task.chunks.end(), [](const Chunk& c) { return !c.sent; });
+  if (chunk == task.chunks.end()) {
+    const auto begin = task.jobs.begin() + task.next;
+    const auto end = task.jobs.begin() + std::min(count, task.next + chunk_jobs_);
+    task.chunks.push_back({.first = task.next,
+                           .jobs = std::make_shared<const std::vector<core::NewJob>>(
+                               std::make_move_iterator(begin), std::make_move_iterator(end))});
+    chunk = std::prev(task.chunks.end());
+    task.next += static_cast<int64_t>(chunk->jobs->size());
+  }
+  chunk->sent = true;
+  chunk->sent_at = now.monotonic;
+  post_(core::SweepChunk{.sweep = task.sweep, .first_position = chunk->first, .jobs = chunk->jobs},
+        [this, id, first = chunk->first](absl::StatusOr<Answer> answer, const Now& at) {
+          ChunkAnswered(id, first, std::move(answer), at);
+        });
+}
+
+void Expander::HeadAnswered(Id id, absl::StatusOr<Answer> answer, const Now& now) {
+  const auto it = tasks_.find(id);
+  if (it == tasks_.end()) return;
+  if (!answer.ok()) return End(it, std::move(answer));
+  const auto& begun = std::get<core::SweepReply>(*answer);
+  if (!begun.expand) return End(it, std::move(answer));
+  it->second.sweep = begun.sweep;
+  it->second.awaited = 0;
+  it->second.due = now.monotonic;
+}
+
+void Expander::ChunkAnswered(Id id, int64_t first, absl::StatusOr<Answer> answer, const Now& now) {
   const auto it = tasks_.find(id);
   if (it == tasks_.end()) return;
   Task& task = it->second;
-  task.posted = false;
-  task.due = now.monotonic;
-  if (!task.sweep) {
-    if (!answer.ok()) return End(it, std::move(answer));
-    const auto& begun = std::get<core::SweepReply>(*answer);
-    if (!begun.expand) return End(it, std::move(answer));
-    task.sweep = begun.sweep;
+  --task.awaited;
+  const auto chunk = std::find_if(task.chunks.begin(), task.chunks.end(),
+                                  [first](const Chunk& c) { return c.first == first; });
+  if (chunk == task.chunks.end()) return;
+  if (absl::IsUnavailable(answer.status()) || absl::IsResourceExhausted(answer.status())) {
+    chunk->sent = false;
+    // Of those that were under way together the others fail for the same reason.
+    if (!task.failed) Retry(task, answer.status(), now);
     return;
   }
-  if (absl::IsUnavailable(answer.status()) || absl::IsResourceExhausted(answer.status())) {
-    return Retry(task, answer.status(), now);
-  }
   if (!answer.ok()) return End(it, std::move(answer));
-  AdaptChunk(static_cast<int64_t>(task.chunk->size()), now.monotonic - task.sent);
-  task.first += static_cast<int64_t>(task.chunk->size());
-  task.chunk = nullptr;
+  const absl::Duration begun = std::max(chunk->sent_at, task.answered_at);
+  const auto jobs = static_cast<int64_t>(chunk->jobs->size());
+  const bool is_last = first + jobs == static_cast<int64_t>(task.jobs.size());
+  // What a small rest takes says little.
+  if (!is_last || jobs >= chunk_jobs_) AdaptChunk(jobs, now.monotonic - begun);
+  task.answered_at = now.monotonic;
+  // It could not be there without those before it.
+  task.chunks.erase(task.chunks.begin(), std::next(chunk));
   task.failures = 0;
   task.answer_by = absl::InfiniteDuration();
-  if (task.first == static_cast<int64_t>(task.jobs.size())) End(it, std::move(answer));
+  if (task.chunks.empty() && task.next == static_cast<int64_t>(task.jobs.size())) {
+    End(it, std::move(answer));
+  }
 }
 
 void Expander::AdaptChunk(int64_t jobs, absl::Duration took) {
-  if (jobs < chunk_jobs_) return;  // a sweep's last: what it takes says little
   const double wanted = absl::FDivDuration(options_.chunk_time, std::max(took, kClockStep));
   const double size = static_cast<double>(jobs) * std::clamp(wanted, 1 / kMostGrowth, kMostGrowth);
   const int64_t least = std::max<int64_t>(1, options_.chunk_jobs / kSmallChunk);
@@ -141,6 +179,7 @@ void Expander::AdaptChunk(int64_t jobs, absl::Duration took) {
 
 void Expander::Retry(Task& task, const absl::Status& status, const Now& now) {
   task.trouble = status;
+  task.failed = true;
   if (task.failures == 0) task.answer_by = now.monotonic + options_.patience;
   task.due = now.monotonic +
              BackoffDelay(task.failures++, 0.5, options_.first_backoff, options_.most_backoff);

@@ -1,15 +1,17 @@
 // Turns submitted sweeps into chunks of jobs, beside the strand.
 //
 // Expanding a large sweep takes seconds, so that it happens elsewhere; its jobs are committed in
-// chunks. A half-written sweep is of no use to anybody: once the head of a sweep is durable its
-// chunks are sent until they are durable too, also after a restart. Sending one again changes
-// nothing. While one sweep waits for space on the disk the others go on.
+// chunks, the next of which is decided on while one is committed. A half-written sweep is of no use
+// to anybody: once the head of a sweep is durable its chunks are sent until they are durable too,
+// also after a restart. Sending one again changes nothing. While one sweep waits for space on the
+// disk the others go on.
 //
 // It has no thread and no clock: whoever drives it calls Work at NextWake.
 #ifndef RETORT_SERVER_EXPANDER_H_
 #define RETORT_SERVER_EXPANDER_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -33,7 +35,7 @@ struct ExpanderOptions {
   // Of one commit, which Syncs wait for: at most so many jobs, and as many as took about so long
   // the last time. Large ones write fewer pages: each job touches some page of the index of ids.
   int64_t chunk_jobs = 5000;
-  absl::Duration chunk_time = absl::Milliseconds(60);
+  absl::Duration chunk_time = absl::Milliseconds(40);
   absl::Duration first_backoff = absl::Milliseconds(100);  // after a failed chunk, doubling
   absl::Duration most_backoff = absl::Seconds(5);
   // How long whoever submitted waits for chunks that fail; then the error is said, and the chunks
@@ -44,10 +46,10 @@ struct ExpanderOptions {
 // Threads: one at a time.
 class Expander {
  public:
-  // Names a sweep under way; never used twice.
-  using Id = int64_t;
-  // Hands an input to the strand, whose answer comes back as Answered(id, ...), not from inside.
-  using Post = std::function<void(Id, core::Input)>;
+  // Hands an input to the strand. `then` is called with the answer when the expander may be, not
+  // from inside.
+  using Then = std::function<void(absl::StatusOr<Answer>, const Now&)>;
+  using Post = std::function<void(core::Input, Then)>;
 
   // The reader outlives the expander.
   Expander(const store::Reader& reader, const ExpanderOptions& options, Post post);
@@ -58,9 +60,6 @@ class Expander {
   void Create(std::string request_id, std::shared_ptr<const v1::SweepSpec> spec, AnswerDone done);
   // A sweep that is only half there, from Strand::Expanding. Nothing happens if it is under way.
   void Resume(core::SweepKey sweep);
-  // What the strand said.
-  void Answered(Id id, absl::StatusOr<Answer> answer, const Now& now);
-
   // One step of the sweep that waits longest.
   void Work(const Now& now);
   // When to call Work; monotonic, in the past if at once, infinite if nothing is to be done.
@@ -69,6 +68,14 @@ class Expander {
   void Close(const absl::Status& status);
 
  private:
+  // Names a sweep under way; never used twice.
+  using Id = int64_t;
+  struct Chunk {
+    int64_t first = 0;  // the position of its first job
+    std::shared_ptr<const std::vector<core::NewJob>> jobs;
+    bool sent = false;
+    absl::Duration sent_at = absl::ZeroDuration();
+  };
   struct Task {
     std::string request_id = {};
     std::shared_ptr<const v1::SweepSpec> spec = nullptr;
@@ -76,19 +83,23 @@ class Expander {
     core::SweepKey sweep = {};  // 0 until its head is durable
     bool expanded = false;
     std::vector<core::NewJob> jobs = {};
-    int64_t first = 0;                                                 // of the chunk
-    std::shared_ptr<const std::vector<core::NewJob>> chunk = nullptr;  // until it is durable
-    int failures = 0;                                                  // of this chunk
-    bool posted = false;                                               // its answer is awaited
-    absl::Duration sent = absl::ZeroDuration();                        // when it was posted
-    absl::Duration due = -absl::InfiniteDuration();                    // if not posted
-    absl::Duration answer_by = absl::InfiniteDuration();               // since chunks fail
-    absl::Status trouble = absl::OkStatus();                           // why they fail
+    int64_t next = 0;               // the first job that is in no chunk yet
+    std::deque<Chunk> chunks = {};  // in order, until they are durable
+    int awaited = 0;                // answers
+    absl::Duration answered_at = -absl::InfiniteDuration();
+    int failures = 0;                                // in a row
+    bool failed = false;                             // nothing is sent until all answers are there
+    absl::Duration due = -absl::InfiniteDuration();  // when to send
+    absl::Duration answer_by = absl::InfiniteDuration();  // since chunks fail
+    absl::Status trouble = absl::OkStatus();              // why they fail
   };
   using Tasks = std::map<Id, Task>;
 
   absl::Status Expand(Task& task);
+  static bool HasToSend(const Task& task);
   void SendNext(Id id, Task& task, const Now& now);
+  void HeadAnswered(Id id, absl::StatusOr<Answer> answer, const Now& now);
+  void ChunkAnswered(Id id, int64_t first, absl::StatusOr<Answer> answer, const Now& now);
   // Follows how long a chunk took.
   void AdaptChunk(int64_t jobs, absl::Duration took);
   void Retry(Task& task, const absl::Status& status, const Now& now);

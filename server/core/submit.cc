@@ -154,10 +154,14 @@ absl::StatusOr<Decision> DecideSweepChunk(const State& state, const SweepChunk& 
   }
   const auto have = static_cast<int64_t>(sweep.jobs.size());
   const int64_t end = chunk.first_position + static_cast<int64_t>(chunk.jobs->size());
-  if (chunk.first_position > have || end > sweep.fixed.jobs) {
-    return absl::InternalError(absl::StrCat("sweeps/", sweep.fixed.name, ": chunk of jobs ",
-                                            chunk.first_position, " to ", end, " does not follow ",
-                                            have, " of ", sweep.fixed.jobs));
+  const std::string name = absl::StrCat("sweeps/", sweep.fixed.name);
+  if (end > sweep.fixed.jobs) {
+    return absl::InternalError(absl::StrCat(name, ": has ", sweep.fixed.jobs, " jobs, not ", end));
+  }
+  // The one before it was taken back.
+  if (chunk.first_position > have) {
+    return absl::UnavailableError(absl::StrCat(name, ": jobs from ", chunk.first_position,
+                                               " on do not follow the ", have, " that are there"));
   }
   absl::flat_hash_map<JobId, JobKey> created;
   for (int64_t position = have; position < end; ++position) {

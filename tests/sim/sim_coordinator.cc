@@ -39,10 +39,10 @@ void SimCoordinator::Start() {
   ExpanderOptions options;
   options.chunk_jobs = settings_.chunk_jobs;
   options.max_sweeps = 8;
-  expander_ =
-      std::make_unique<Expander>(store_.reader(), options, [this](Expander::Id id, core::Input in) {
-        Post(std::move(in), [this, id](absl::StatusOr<Answer> answer) {
-          expander_->Answered(id, std::move(answer), node_.Read());
+  expander_ = std::make_unique<Expander>(
+      store_.reader(), options, [this](core::Input input, Expander::Then then) {
+        Post(std::move(input), [this, then](absl::StatusOr<Answer> answer) {
+          then(std::move(answer), node_.Read());
           PokeExpander();
         });
       });

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,55 +37,121 @@ std::shared_ptr<const v1::SweepSpec> SweepOf(int jobs) {
 
 class ExpanderTest : public testing::Test {
  protected:
+  struct Posted {
+    core::Input input;
+    Expander::Then then;
+  };
+
+  void Begin(int jobs) {
+    expander_.Create("request", SweepOf(jobs),
+                     [&](absl::StatusOr<Answer> answer) { answer_ = std::move(answer); });
+    expander_.Work(now_);
+    ASSERT_EQ(posted_.size(), 1u);
+    core::SweepReply begun;
+    begun.sweep = {1};
+    begun.expand = true;
+    Reply(begun);
+  }
+  // Does all that the expander wants to do now; gives the first positions of what is under way.
+  std::vector<int64_t> UnderWay() {
+    while (expander_.NextWake() <= now_.monotonic) expander_.Work(now_);
+    std::vector<int64_t> firsts;
+    for (const Posted& posted : posted_) firsts.push_back(ChunkOf(posted).first_position);
+    return firsts;
+  }
+  static const core::SweepChunk& ChunkOf(const Posted& posted) {
+    return std::get<core::SweepChunk>(posted.input);
+  }
+  // To what was posted first.
+  void Reply(absl::StatusOr<Answer> answer) {
+    const Posted first = std::move(posted_.front());
+    posted_.pop_front();
+    first.then(std::move(answer), now_);
+  }
   // Sizes of the chunks of a sweep, of which each job takes so long to store.
   std::vector<size_t> Chunks(int jobs, absl::Duration each) {
-    std::optional<core::Input> posted;
-    Expander::Id of = 0;
-    Expander expander(store_->reader(), {.chunk_jobs = 100, .chunk_time = absl::Milliseconds(60)},
-                      [&](Expander::Id id, core::Input input) {
-                        of = id;
-                        posted = std::move(input);
-                      });
-    bool done = false;
-    expander.Create("request", SweepOf(jobs), [&](const absl::StatusOr<Answer>& answer) {
-      EXPECT_TRUE(answer.ok()) << answer.status();
-      done = true;
-    });
+    Begin(jobs);
     std::vector<size_t> sizes;
-    Now now{absl::Seconds(1), absl::UnixEpoch()};
-    while (!done) {
-      expander.Work(now);
-      if (!posted) break;
-      core::SweepReply reply;
-      reply.sweep = {1};
-      reply.expand = true;
-      if (const auto* chunk = std::get_if<core::SweepChunk>(&*posted)) {
-        now.monotonic += each * static_cast<double>(chunk->jobs->size());
-        sizes.push_back(chunk->jobs->size());
-      }
-      posted.reset();
-      expander.Answered(of, Answer(reply), now);
+    while (!UnderWay().empty()) {
+      sizes.push_back(ChunkOf(posted_.front()).jobs->size());
+      now_.monotonic += each * static_cast<double>(sizes.back());
+      Reply(core::SweepReply{});
     }
-    EXPECT_TRUE(done);
+    EXPECT_TRUE(answer_.has_value() && answer_->ok());
     return sizes;
   }
 
-  std::unique_ptr<store::Store> store_ = store::NewMemoryStore();
+  const std::unique_ptr<store::Store> store_ = store::NewMemoryStore();
+  Now now_{absl::Seconds(1), absl::UnixEpoch()};
+  std::deque<Posted> posted_;
+  Expander expander_{store_->reader(),
+                     {.chunk_jobs = 100,
+                      .chunk_time = absl::Milliseconds(60),
+                      .first_backoff = absl::Milliseconds(100)},
+                     [this](core::Input input, Expander::Then then) {
+                       posted_.push_back({std::move(input), std::move(then)});
+                     }};
+  std::optional<absl::StatusOr<Answer>> answer_;
 };
 
 TEST_F(ExpanderTest, ChunksGrowWhileTheyAreStoredQuickly) {
   EXPECT_THAT(Chunks(475, absl::Microseconds(10)),
-              testing::ElementsAre(25, 50, 100, 100, 100, 100));
+              testing::ElementsAre(25, 25, 50, 50, 100, 100, 100, 25));
 }
 
 TEST_F(ExpanderTest, ChunksShrinkToWhatIsStoredInTime) {
-  EXPECT_THAT(Chunks(100, absl::Milliseconds(6)),
-              testing::ElementsAre(25, 12, 10, 10, 10, 10, 10, 10, 3));
+  EXPECT_THAT(Chunks(100, absl::Milliseconds(6)), testing::ElementsAre(25, 25, 12, 12, 10, 10, 6));
 }
 
 TEST_F(ExpanderTest, ChunksNeverBecomeSoSmallThatTheSweepWouldNotEnd) {
   EXPECT_THAT(Chunks(30, absl::Seconds(10)), testing::ElementsAre(25, 5));
+}
+
+TEST_F(ExpanderTest, TheLeastChunkIsAFiftiethOfTheLargest) {
   EXPECT_EQ(Chunks(200, absl::Seconds(10)).back(), 2u);
+}
+
+TEST_F(ExpanderTest, OneChunkIsDecidedOnWhileAnotherIsCommitted) {
+  Begin(200);
+  EXPECT_THAT(UnderWay(), testing::ElementsAre(0, 25));
+  Reply(core::SweepReply{});
+  EXPECT_THAT(UnderWay(), testing::ElementsAre(25, 50));
+}
+
+TEST_F(ExpanderTest, WhatFailsTogetherIsSentAgainInOrderWhenAllIsAnswered) {
+  Begin(200);
+  ASSERT_THAT(UnderWay(), testing::ElementsAre(0, 25));
+  Reply(absl::UnavailableError("overloaded"));
+  now_.monotonic += absl::Seconds(1);
+  EXPECT_THAT(UnderWay(), testing::ElementsAre(25)) << "the second may still go through or not";
+  Reply(absl::UnavailableError("does not follow"));
+  EXPECT_THAT(UnderWay(), testing::ElementsAre(0, 25));
+  Reply(core::SweepReply{});
+  EXPECT_THAT(UnderWay(), testing::ElementsAre(25, 50));
+}
+
+TEST_F(ExpanderTest, AChunkThatIsDurableMeansThatThoseBeforeItAre) {
+  Begin(50);
+  ASSERT_THAT(UnderWay(), testing::ElementsAre(0, 25));
+  const Posted first = std::move(posted_.front());
+  posted_.pop_front();
+  Reply(core::SweepReply{});
+  EXPECT_TRUE(answer_.has_value() && answer_->ok()) << "the sweep is whole";
+  first.then(absl::UnavailableError("lost on the way"), now_);
+  EXPECT_THAT(UnderWay(), testing::IsEmpty());
+}
+
+TEST_F(ExpanderTest, WhoSubmittedHearsWhyChunksFailAndTheyAreSentOn) {
+  Begin(50);
+  for (int i = 0; i < 40 && !answer_.has_value(); ++i) {
+    UnderWay();
+    while (!posted_.empty()) Reply(absl::ResourceExhaustedError("disk full"));
+    now_.monotonic += absl::Milliseconds(500);
+  }
+  ASSERT_TRUE(answer_.has_value());
+  EXPECT_TRUE(absl::IsResourceExhausted(answer_->status())) << answer_->status();
+  now_.monotonic += absl::Seconds(10);
+  EXPECT_THAT(UnderWay(), testing::ElementsAre(0, 25));
 }
 
 }  // namespace
