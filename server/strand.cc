@@ -15,6 +15,9 @@ namespace retort {
 namespace {
 
 constexpr int kMostWakesInBatch = 8;  // so that timers never keep the inbox waiting
+// While another batch is committed inputs come one by one. Placing jobs on all workers that wait
+// after each of them would be much work for what leaves together.
+constexpr int kMostWakesMeanwhile = 1;
 
 Answer ToAnswer(core::Reply&& reply) {
   return std::visit([](auto&& body) { return Answer(std::move(body)); }, std::move(reply.body));
@@ -69,7 +72,7 @@ std::vector<core::SweepKey> Strand::Expanding() const {
 
 absl::Duration Strand::NextWake() const {
   if (!serving_) return load_at_;
-  if (Room() == 0 || open_.wakes >= kMostWakesInBatch) return absl::InfiniteDuration();
+  if (Room() == 0 || open_.wakes >= MostWakes()) return absl::InfiniteDuration();
   return std::max(state_.NextWake(), no_wake_before_);
 }
 
@@ -138,10 +141,12 @@ void Strand::HoldLeases(const Now& now) {
 }
 
 void Strand::WakeUp(const Now& now) {
-  for (; open_.wakes < kMostWakesInBatch && NextWake() <= now.monotonic; ++open_.wakes) {
+  for (; open_.wakes < MostWakes() && NextWake() <= now.monotonic; ++open_.wakes) {
     DecideOn({.input = core::Wake{}}, now);
   }
 }
+
+int Strand::MostWakes() const { return committing() ? kMostWakesMeanwhile : kMostWakesInBatch; }
 
 const Strand::Records* Strand::BeginCommit() {
   if (committing() || (open_.items.empty() && open_.steps.empty())) return nullptr;

@@ -125,6 +125,7 @@ class Strand {
   void DecideOn(const Item& item, const Now& now);
   void HoldLeases(const Now& now);
   void WakeUp(const Now& now);
+  int MostWakes() const;  // in the open batch
   void Publish(Batch batch);
   void TakeBack(const absl::Status& status, const Now& now);
   void Close(const absl::Status& status, const Now& now);

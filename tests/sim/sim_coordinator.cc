@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kDatasetSize = 9;
 // How long the strand takes for what came in.
-constexpr absl::Duration kLongestTurn = absl::Microseconds(500);
+constexpr absl::Duration kLongestTurn = absl::Milliseconds(3);
 
 }  // namespace
 
