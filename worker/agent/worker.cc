@@ -108,10 +108,12 @@ Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, 
       spool_(std::move(spool)),
       cache_(std::move(cache)),
       link_(options.access,
-            // Probes would cost the coordinator as much as the Syncs (server/rpc/server.cc).
+            // Probes would cost the coordinator as much as the Syncs (server/rpc/server.cc); over
+            // long ways downloads need them, which have a connection of their own.
             LinkOptions{.probe_bandwidth = false,
                         .say = [](const std::string& words) { spdlog::info("{}", words); }}),
-      remote_([this] { return link_.channel(); }) {
+      transfers_(options.access),
+      remote_([this] { return transfers_.channel(); }) {
   ProcessPool::Answers runners;
   runners.event = [this](int slot, const v1::RunnerEvent& event) {
     agent_->OnRunnerEvent(slot, event, clock_.Read());

@@ -74,7 +74,8 @@ class Worker {
   RunnerLedger ledger_;
   DiskSpool spool_;
   std::unique_ptr<ArtifactCache> cache_;
-  Link link_;
+  Link link_;       // for Syncs, metrics and logs
+  Link transfers_;  // for artifacts
   GrpcArtifactRemote remote_;
   std::unique_ptr<ProcessPool> pool_;
   std::unique_ptr<ArtifactMover> mover_;
