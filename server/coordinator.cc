@@ -11,9 +11,6 @@ namespace retort {
 namespace {
 
 constexpr absl::Duration kLongestSleep = absl::Seconds(60);
-// How long the strand lets patient inputs gather: two thousand workers that say each few seconds
-// that all goes on wake it up twenty times a second then and not four hundred times.
-constexpr absl::Duration kGather = absl::Milliseconds(50);
 
 absl::Status Ending() { return absl::UnavailableError("the coordinator is ending"); }
 
@@ -107,12 +104,6 @@ Coordinator::Lane Coordinator::LaneOf(const Item& item) {
   return sync ? kSyncs : kRequests;
 }
 
-bool Coordinator::IsPatient(const Item& item) {
-  const auto* sync = std::get_if<core::Sync>(&item.input);
-  return sync != nullptr && item.look == nullptr && sync->wanted == 0 && !sync->draining &&
-         sync->finished.empty() && sync->checkpoints.empty() && sync->number > 1;
-}
-
 void Coordinator::Enqueue(Item item, AnswerDone done) {
   // SyncGone names another's token, and Wake and ArtifactLost have none: nobody waits for their
   // answer under their own.
@@ -130,8 +121,9 @@ void Coordinator::Enqueue(Item item, AnswerDone done) {
   if (std::holds_alternative<core::Sync>(item.input)) {
     syncs_.fetch_add(1, std::memory_order_relaxed);
   }
-  const absl::Duration take_at =
-      IsPatient(item) ? clock_.Read().monotonic + kGather : -absl::InfiniteDuration();
+  const absl::Duration take_at = item.look || IsUrgent(item.input)
+                                     ? -absl::InfiniteDuration()
+                                     : clock_.Read().monotonic + kGather;
   bool sooner = false;
   {
     std::lock_guard lock(mutex_);

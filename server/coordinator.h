@@ -91,8 +91,6 @@ class Coordinator {
   static constexpr size_t kLanes = 3;
 
   static Lane LaneOf(const Item& item);
-  // True if nobody is worse off when the strand takes it together with others a little later.
-  static bool IsPatient(const Item& item);
   void Enqueue(Item item, AnswerDone done);
   bool InboxEmpty() const;
   static std::vector<AnswerDone> Waiting(std::deque<Item>& lane);
@@ -141,7 +139,7 @@ class Coordinator {
   std::condition_variable commit_wake_;    // of the thread that commits
   std::condition_variable expander_wake_;  // the expander's alone
   std::array<std::deque<Item>, kLanes> inbox_;
-  // When the strand takes what is in the inbox, monotonic: at once, unless all are patient.
+  // When the strand takes what is in the inbox, monotonic: at once, unless nothing is urgent.
   absl::Duration take_at_ = absl::InfiniteDuration();
   std::deque<std::function<void(const Now&)>> expander_inbox_;
   size_t new_sweeps_ = 0;                         // in expander_inbox_

@@ -32,6 +32,13 @@ absl::Status ForCallers(const absl::Status& status) {
 
 }  // namespace
 
+bool IsUrgent(const core::Input& input) {
+  const auto* sync = std::get_if<core::Sync>(&input);
+  // The first makes the worker known.
+  return sync == nullptr || sync->number <= 1 || sync->wanted > 0 || sync->draining ||
+         !sync->finished.empty() || !sync->checkpoints.empty();
+}
+
 Strand::Strand(store::Store& store, const StrandOptions& options)
     : store_(store), options_(options), state_(options.core) {}
 

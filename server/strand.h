@@ -36,6 +36,14 @@ namespace retort {
 // been answered yet.
 using Journal = std::function<void(const core::State&, const std::vector<const core::Record*>&)>;
 
+// How long whoever drives the strand lets inputs gather that are not urgent: two thousand workers
+// that say each few seconds that all goes on wake it up twenty times a second then and not four
+// hundred times.
+inline constexpr absl::Duration kGather = absl::Milliseconds(50);
+// False if nobody is the worse for it when the input waits that long: a worker's Sync that reports
+// nothing but that its jobs go on, and asks for none.
+bool IsUrgent(const core::Input& input);
+
 struct StrandOptions {
   core::Options core;
   absl::Duration first_backoff = absl::Milliseconds(100);  // after a failed commit, doubling

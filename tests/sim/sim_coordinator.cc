@@ -48,6 +48,7 @@ void SimCoordinator::Start() {
       });
   last_token_ = 0;
   inbox_.clear();
+  take_at_ = absl::InfiniteDuration();
   turns_.clear();
   unanswered_.clear();
   logs_.clear();
@@ -91,6 +92,7 @@ void SimCoordinator::Enqueue(Strand::Item item, AnswerDone done) {
       },
       item.input);
   item.done = AfterCommit(std::move(done));
+  take_at_ = std::min(take_at_, IsUrgent(item.input) ? world_.now() : world_.now() + kGather);
   inbox_.push_back(std::move(item));
   Poke();
 }
@@ -104,8 +106,8 @@ AnswerDone SimCoordinator::AfterCommit(AnswerDone done) {
 }
 
 void SimCoordinator::Poke() {
-  const bool ready = !inbox_.empty() && strand_->Room() > 0;
-  const absl::Duration due = ready ? absl::ZeroDuration() : node_.TrueTime(strand_->NextWake());
+  absl::Duration due = node_.TrueTime(strand_->NextWake());
+  if (strand_->Room() > 0) due = std::min(due, take_at_);
   const absl::Duration at = std::max({due, busy_until_, world_.now()});
   if (at >= run_at_ || at == absl::InfiniteDuration()) return;
   run_at_ = at;
@@ -130,6 +132,7 @@ std::vector<Strand::Item> SimCoordinator::TakeBatch() {
   items.assign(std::make_move_iterator(inbox_.begin()),
                std::make_move_iterator(inbox_.begin() + size));
   inbox_.erase(inbox_.begin(), inbox_.begin() + size);
+  take_at_ = inbox_.empty() ? absl::InfiniteDuration() : world_.now();
   return items;
 }
 

@@ -103,7 +103,8 @@ class SimCoordinator {
   std::unique_ptr<Expander> expander_;
   core::Token last_token_ = 0;
   std::deque<Strand::Item> inbox_;
-  std::vector<Oracle::Turn> turns_;  // of the open batch
+  absl::Duration take_at_ = absl::InfiniteDuration();  // true time, when to look into it
+  std::vector<Oracle::Turn> turns_;                    // of the open batch
   absl::Duration busy_until_ = absl::ZeroDuration();
   absl::Duration run_at_ = absl::InfiniteDuration();
   absl::Duration expand_at_ = absl::InfiniteDuration();
