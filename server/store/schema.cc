@@ -223,9 +223,9 @@ CREATE VIEW attempts AS SELECT lower(hex(j.id)) AS job, a.number AS attempt, k.n
 )sql";
 
 // Ids are random, so that each new job touches some page of their index: one of the first four
-// bytes has a third of the pages, and who asks by id looks at the rest of it in the row. That no id
+// bytes has far fewer pages, and who asks by id looks at the rest of it in the row. That no id
 // comes twice is the core's to hold, and the check's to see. Which jobs a worker has is known in
-// memory; an index of them was a third of each change of a job's row.
+// memory; an index of them was written at each lease and each end.
 //
 // Other tables and the views name job_rows; what they say stays as it is when one goes and another
 // gets its name.

@@ -108,7 +108,7 @@ Worker::Worker(const WorkerOptions& options, int64_t incarnation, Clock& clock, 
       spool_(std::move(spool)),
       cache_(std::move(cache)),
       link_(options.access,
-            // Probes would cost the coordinator as much as the Syncs (server/rpc/server.cc); over
+            // Probes would be more packets than the Syncs (server/rpc/server.cc); over
             // long ways downloads need them, which have a connection of their own.
             LinkOptions{.probe_bandwidth = false,
                         .say = [](const std::string& words) { spdlog::info("{}", words); }}),
