@@ -213,10 +213,18 @@ absl::Status Snapshot::CheckKeys(const FindingSink& sink, bool& sound) {
     sound = false;
     sink(Damaged(table, absl::StrCat(gaps, " rows are missing")));
   }
+  RETORT_ASSIGN_OR_RETURN(
+      const int64_t stateless,
+      db_.QueryInt("SELECT count(*) FROM job_rows LEFT JOIN job_states ON job=key WHERE "
+                   "job IS NULL"));
+  if (stateless > 0) {
+    sound = false;
+    sink(Damaged("job_states", absl::StrCat(stateless, " rows are missing")));
+  }
   constexpr const char* kRanges[][2] = {
-      {"job_rows",
-       "state NOT BETWEEN 1 AND 8 OR cause NOT BETWEEN 0 AND 8 OR length(id) <> 32 OR "
-       "attempt < 0 OR kind NOT BETWEEN 1 AND 3 OR points < 0 OR teacher >= key OR "
+      {"job_rows", "length(id) <> 32 OR kind NOT BETWEEN 1 AND 3 OR teacher >= key"},
+      {"job_states",
+       "state NOT BETWEEN 1 AND 8 OR cause NOT BETWEEN 0 AND 8 OR attempt < 0 OR points < 0 OR "
        "(state IN (3, 4) AND (worker IS NULL OR attempt = 0))"},
       {"sweep_rows", "state NOT BETWEEN 1 AND 5"},
       {"worker_rows", "state NOT BETWEEN 1 AND 3"},
@@ -246,13 +254,13 @@ absl::Status Snapshot::CheckRows(const FindingSink& sink) {
       {"job_rows", "jobs have no spec",
        "SELECT count(*) FROM job_rows j LEFT JOIN job_specs d USING (key) WHERE d.key IS NULL"},
       {"attempt_rows", "attempts are newer than the latest of their job",
-       "SELECT count(*) FROM attempt_rows a JOIN job_rows j ON j.key=a.job WHERE "
-       "a.number>j.attempt"},
+       "SELECT count(*) FROM attempt_rows a JOIN job_states now USING (job) WHERE "
+       "a.number>now.attempt"},
       {"attempt_rows", "attempts have not ended",
        "SELECT count(*) FROM attempt_rows WHERE end_ms=0"},
       {"attempt_rows", "attempts have ended whose job is leased",
-       "SELECT count(*) FROM job_rows j JOIN attempt_rows a ON a.job=j.key AND "
-       "a.number=j.attempt WHERE j.state IN (3, 4)"},
+       "SELECT count(*) FROM job_states now JOIN attempt_rows a ON a.job=now.job AND "
+       "a.number=now.attempt WHERE now.state IN (3, 4)"},
       {"result_rows", "results lack their message, or messages their result",
        "SELECT (SELECT count(*) FROM result_rows r LEFT JOIN result_messages m USING (job) WHERE "
        "m.job IS NULL) + (SELECT count(*) FROM result_messages m LEFT JOIN result_rows r USING "
@@ -290,8 +298,8 @@ absl::Status Snapshot::CheckState(const FindingSink& sink) {
 absl::Status Snapshot::CheckPoints(const FindingSink& sink, bool quick) {
   constexpr int64_t kMost = 20;
   int64_t few = 0;
-  const std::string counted =
-      quick ? "j.points" : "(SELECT count(*) FROM point_rows p WHERE p.job = r.job)";
+  const std::string counted = quick ? "(SELECT points FROM job_states n WHERE n.job = r.job)"
+                                    : "(SELECT count(*) FROM point_rows p WHERE p.job = r.job)";
   absl::Status status = EachRow(
       db_,
       absl::StrCat("SELECT r.result, ", counted,

@@ -249,11 +249,67 @@ PRAGMA legacy_alter_table=OFF;
 CREATE INDEX job_ids ON job_rows(substr(id, 1, 4));
 )sql";
 
+// What changes of a job lies apart from what never does, so that a change is a row written over
+// another, without a look at what it was and at indices, and its pages are few.
+constexpr std::string_view kVersion7 = R"sql(
+DROP VIEW jobs;
+DROP VIEW attempts;
+DROP VIEW results;
+PRAGMA legacy_alter_table=ON;
+CREATE TABLE job_states (
+  job INTEGER PRIMARY KEY REFERENCES job_rows, state INTEGER NOT NULL, cause INTEGER NOT NULL,
+  lost INTEGER NOT NULL, crashed INTEGER NOT NULL, artifact INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  worker INTEGER REFERENCES worker_rows, lost_on_1 INTEGER NOT NULL, lost_on_2 INTEGER NOT NULL,
+  lost_on_3 INTEGER NOT NULL, points INTEGER NOT NULL, lease_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL,
+  end_ms INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, memory_hinted INTEGER NOT NULL, slot INTEGER NOT NULL
+) STRICT;
+INSERT INTO job_states SELECT key, state, cause, lost, crashed, artifact, attempt, worker, lost_on_1, lost_on_2,
+  lost_on_3, points, lease_ms, start_ms, end_ms, memory_bytes, memory_hinted, slot FROM job_rows;
+CREATE TABLE new_job_rows (
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL, teacher INTEGER REFERENCES job_rows, kind INTEGER NOT NULL,
+  cost REAL NOT NULL, create_ms INTEGER NOT NULL
+) STRICT;
+INSERT INTO new_job_rows SELECT key, id, teacher, kind, cost, create_ms FROM job_rows;
+DROP TABLE job_rows;
+ALTER TABLE new_job_rows RENAME TO job_rows;
+PRAGMA legacy_alter_table=OFF;
+CREATE INDEX job_ids ON job_rows(substr(id, 1, 4));
+CREATE VIEW jobs AS SELECT s.name AS sweep, m.position, lower(hex(j.id)) AS job, w.word AS state,
+  CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.model, d.method, nullif(d.teacher, '') AS teacher,
+  d.seed, d.fold, d.epochs, nullif(d.batch, 0) AS batch, nullif(d.peak_lr, 0) AS peak_lr,
+  nullif(d.dataset, '') AS dataset, now.attempt, k.name AS worker, nullif(now.slot, -1) AS slot, c.word AS failure,
+  lower(hex(t.id)) AS teacher_job, j.cost AS expected_cost, nullif(now.memory_bytes, 0) AS memory_bytes, j.create_ms,
+  nullif(now.start_ms, 0) AS start_ms, nullif(now.end_ms, 0) AS end_ms
+  FROM members m JOIN sweep_rows s ON s.key = m.sweep JOIN job_rows j ON j.key = m.job
+  JOIN job_states now ON now.job = m.job JOIN job_specs d ON d.key = m.job JOIN job_state_words w ON w.state = now.state
+  LEFT JOIN worker_rows k ON k.key = now.worker LEFT JOIN cause_words c ON c.cause = now.cause
+  LEFT JOIN job_rows t ON t.key = j.teacher;
+CREATE VIEW attempts AS SELECT lower(hex(j.id)) AS job, a.number AS attempt, k.name AS worker, a.lease_ms,
+  nullif(a.start_ms, 0) AS start_ms, a.end_ms, a.device_s, c.word AS failure, a.message
+  FROM attempt_rows a JOIN job_rows j ON j.key = a.job JOIN worker_rows k ON k.key = a.worker
+  LEFT JOIN cause_words c ON c.cause = a.cause
+  UNION ALL SELECT lower(hex(j.id)), now.attempt, k.name, now.lease_ms, nullif(now.start_ms, 0), NULL, 0.0, NULL, ''
+  FROM job_states now JOIN job_rows j ON j.key = now.job JOIN worker_rows k ON k.key = now.worker WHERE now.state IN (3, 4);
+CREATE VIEW results AS SELECT s.name AS sweep, lower(hex(j.id)) AS job, w.word AS state,
+  CASE j.kind WHEN 1 THEN 'teacher' ELSE 'student' END AS kind, d.method, nullif(d.teacher, '') AS teacher,
+  d.model AS student, d.seed, d.fold, nullif(d.batch, 0) AS batch, nullif(d.peak_lr, 0) AS peak_lr,
+  nullif(d.dataset, '') AS dataset, r.mae_bpm, r.mae_argmax_bpm, r.mae_expectation_bpm, r.mae_all_channels_bpm,
+  r.rmse_bpm, r.bias_bpm, r.loa_low_bpm, r.loa_high_bpm, r.p90_bpm, r.within_5_bpm, r.within_10_bpm, r.pearson_r,
+  r.cross_entropy, r.calibration_error, r.floor_mean_bpm, r.floor_fft_bpm, r.worst_subject_mae_bpm, r.windows,
+  r.val_mae_bpm, r.params, r.params_body, r.macs, r.size_bytes, r.peak_activation_bytes, r.latency_ms,
+  r.latency_p95_ms, r.latency_machine, r.epochs, r.kept_epoch, nullif(r.microbatch, 0) AS microbatch, r.train_s,
+  r.samples_per_s, r.numeric_fingerprint, r.mixed, lower(hex(r.weights)) AS weights,
+  r.weights_size AS weights_bytes, r.attempt
+  FROM result_rows r JOIN job_rows j ON j.key = r.job JOIN job_specs d ON d.key = r.job
+  JOIN job_states now ON now.job = r.job JOIN job_state_words w ON w.state = now.state
+  JOIN members m ON m.job = r.job JOIN sweep_rows s ON s.key = m.sweep;
+)sql";
+
 }  // namespace
 
 const std::vector<std::string_view>& Migrations() {
-  static const std::vector<std::string_view> kMigrations = {kVersion1, kVersion2, kVersion3,
-                                                            kVersion4, kVersion5, kVersion6};
+  static const std::vector<std::string_view> kMigrations = {
+      kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6, kVersion7};
   return kMigrations;
 }
 
@@ -265,8 +321,9 @@ const std::vector<std::string_view>& Views() {
 
 const std::vector<std::string_view>& QueryableTables() {
   static const std::vector<std::string_view> kTables = {
-      "sweep_rows",  "worker_rows",  "job_rows",   "job_specs",   "members",        "attempt_rows",
-      "result_rows", "series_names", "point_rows", "cause_words", "job_state_words"};
+      "sweep_rows",   "worker_rows", "job_rows",     "job_states",
+      "job_specs",    "members",     "attempt_rows", "result_rows",
+      "series_names", "point_rows",  "cause_words",  "job_state_words"};
   return kTables;
 }
 

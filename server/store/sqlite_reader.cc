@@ -38,17 +38,18 @@ std::string JobSelect(bool full) {
       "SELECT ", kJobColumns,
       ", j.key, j.id, t.id, j.kind, j.cost, j.create_ms, d.model, d.method, d.teacher, d.seed, "
       "d.fold, d.epochs, k.name, "
-      "CASE WHEN j.cause = 0 THEN '' ELSE (SELECT message FROM attempt_rows a WHERE a.job = j.key "
+      "CASE WHEN now.cause = 0 THEN '' ELSE (SELECT message FROM attempt_rows a WHERE a.job = "
+      "j.key "
       "AND a.cause != 0 ORDER BY number DESC LIMIT 1) END, "
-      "CASE WHEN j.state != 4 THEN 0 ELSE (SELECT max(step) + 1 FROM latest_points p "
+      "CASE WHEN now.state != 4 THEN 0 ELSE (SELECT max(step) + 1 FROM latest_points p "
       "WHERE p.job = j.key) END",
       full ? ", d.spec, r.result" : "");
 }
 
 std::string JobJoins(bool full) {
   return absl::StrCat(
-      " JOIN job_specs d ON d.key = j.key LEFT JOIN job_rows t ON t.key = j.teacher "
-      "LEFT JOIN worker_rows k ON k.key = j.worker",
+      " JOIN job_states now ON now.job = j.key JOIN job_specs d ON d.key = j.key "
+      "LEFT JOIN job_rows t ON t.key = j.teacher LEFT JOIN worker_rows k ON k.key = now.worker",
       full ? " LEFT JOIN result_messages r ON r.job = j.key" : "");
 }
 
@@ -128,8 +129,8 @@ absl::Status AddAttempts(ReadConnection& db, int64_t key, v1::Job& job) {
       Statement * rows,
       db.Get("SELECT a.number, k.name, a.lease_ms, a.start_ms, a.end_ms, a.cause, a.message FROM "
              "attempt_rows a JOIN worker_rows k ON k.key = a.worker WHERE a.job=?1 UNION ALL "
-             "SELECT j.attempt, k.name, j.lease_ms, j.start_ms, 0, 0, '' FROM job_rows j "
-             "JOIN worker_rows k ON k.key = j.worker WHERE j.key=?1 AND j.state IN (3, 4) "
+             "SELECT now.attempt, k.name, now.lease_ms, now.start_ms, 0, 0, '' FROM job_states now "
+             "JOIN worker_rows k ON k.key = now.worker WHERE now.job=?1 AND now.state IN (3, 4) "
              "ORDER BY 1"));
   rows->Bind(1, key);
   while (true) {
@@ -260,7 +261,7 @@ absl::StatusOr<JobPage> SqliteReader::Jobs(const JobFilter& filter, std::optiona
       JobSelect(filter.full), ", ", place,
       sweep != 0 ? " FROM members m CROSS JOIN job_rows j ON j.key = m.job" : " FROM job_rows j",
       JobJoins(filter.full), " WHERE ", place, " > ?1 ", sweep != 0 ? "AND m.sweep = ?3 " : "",
-      states.empty() ? "" : absl::StrCat("AND j.state IN (", states, ") "), "ORDER BY ", place,
+      states.empty() ? "" : absl::StrCat("AND now.state IN (", states, ") "), "ORDER BY ", place,
       " LIMIT ", most);
   RETORT_ASSIGN_OR_RETURN(Statement * rows, db->Get(sql));
   rows->Bind(1, after.value_or(-1)).Bind(2, int64_t{limit} + 1);

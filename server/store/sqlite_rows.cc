@@ -120,6 +120,9 @@ absl::StatusOr<core::Record> LoadedJob(const Statement& row) {
   job.kind = static_cast<core::JobKind>(row.Int(3));
   job.expected_cost = row.Real(4);
   job.create_ms = row.Int(5);
+  if (row.IsNull(6)) {
+    return absl::DataLossError(absl::StrCat("job_states: that of job ", job.key.value, " is lost"));
+  }
   job.row = ReadJobRow(row, 6);
   return job;
 }
@@ -178,11 +181,11 @@ absl::Status LoadRecords(const Connection& db,
         return core::WorkerCreated{{row.Int(0)}, ReadWorkerRow(row)};
       },
       sink));
-  RETORT_RETURN_IF_ERROR(
-      Each(db,
-           absl::StrCat("SELECT j.key, j.id, j.teacher, j.kind, j.cost, j.create_ms, ", kJobColumns,
-                        " FROM job_rows j ORDER BY j.key"),
-           LoadedJob, sink));
+  RETORT_RETURN_IF_ERROR(Each(
+      db,
+      absl::StrCat("SELECT j.key, j.id, j.teacher, j.kind, j.cost, j.create_ms, ", kJobColumns,
+                   " FROM job_rows j LEFT JOIN job_states now ON now.job = j.key ORDER BY j.key"),
+      LoadedJob, sink));
   RETORT_RETURN_IF_ERROR(
       Each(db, "SELECT job, attempt, weights, weights_size FROM result_rows ORDER BY job",
            LoadedResult, sink));

@@ -16,11 +16,12 @@ inline constexpr int kSweepColumnCount = 27;
 core::SweepFixed ReadSweepFixed(const Statement& row);
 core::SweepRow ReadSweepRow(const Statement& row);
 
-// 17 columns from `at`.
+// 17 columns of job_states as `now`, from `at`.
 inline constexpr char kJobColumns[] =
-    "j.state, j.cause, j.lost, j.crashed, j.artifact, j.attempt, j.worker, j.lost_on_1, "
-    "j.lost_on_2, j.lost_on_3, j.points, j.lease_ms, j.start_ms, j.end_ms, "
-    "j.memory_bytes, j.memory_hinted, j.slot";
+    "now.state, now.cause, now.lost, now.crashed, now.artifact, now.attempt, now.worker, "
+    "now.lost_on_1, "
+    "now.lost_on_2, now.lost_on_3, now.points, now.lease_ms, now.start_ms, now.end_ms, "
+    "now.memory_bytes, now.memory_hinted, now.slot";
 inline constexpr int kJobColumnCount = 17;
 core::JobRow ReadJobRow(const Statement& row, int at);
 

@@ -1,10 +1,9 @@
 #include "server/store/sqlite_writer.h"
 
-#include <cmath>
 #include <map>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/status.h"
@@ -27,26 +26,11 @@ class Binder {
     return statement_.BindKept(++index_, value), *this;
   }
   Binder& Blob(const std::string& bytes) { return statement_.BindKeptBlob(++index_, bytes), *this; }
-  Binder& Null() { return statement_.BindNull(++index_), *this; }
-  // A reference to a row: null for the key 0.
-  template <typename Tag>
-  Binder& Ref(core::Key<Tag> key) {
-    return key ? (*this)(key.value) : Null();
-  }
 
  private:
   Statement& statement_;
   int index_ = 0;
 };
-
-void BindJobRow(Binder& bind, const core::JobRow& row) {
-  bind(static_cast<int64_t>(row.state))(static_cast<int64_t>(row.last_cause))(int64_t{row.lost})(
-      int64_t{row.crashed})(int64_t{row.artifact})(int64_t{row.attempt})
-      .Ref(row.worker);
-  for (const core::WorkerKey worker : row.lost_on) bind(worker.value);
-  bind(row.points)(row.lease_ms)(row.start_ms)(row.end_ms)(row.memory_bytes)(
-      int64_t{row.memory_hinted})(int64_t{row.slot});
-}
 
 void BindSweepRow(Binder& bind, const core::SweepRow& row) {
   bind(static_cast<int64_t>(row.state))(row.reason)(row.end_ms);
@@ -55,38 +39,55 @@ void BindSweepRow(Binder& bind, const core::SweepRow& row) {
       int64_t{row.budget_spent});
 }
 
-void BindMetrics(Binder& bind, const v1::HeartRateMetrics& m) {
-  bind(m.mae_bpm())(m.mae_argmax_bpm())(m.mae_expectation_bpm())(m.mae_all_channels_bpm())(
-      m.rmse_bpm())(m.bias_bpm())(m.loa_low_bpm())(m.loa_high_bpm())(m.p90_bpm())(m.within_5_bpm())(
-      m.within_10_bpm())(m.pearson_r())(m.cross_entropy())(m.calibration_error())(
-      m.floor_mean_bpm())(m.floor_fft_bpm());
-}
+// The records of a batch by how and when they are written.
+struct Sorted {
+  std::vector<const Record*> first;  // sweeps and workers: others refer to them
+  BulkRecords bulk;
+  std::vector<const Record*> others;
+};
 
-// Rows that were met, going through a batch from its end: whatever of one comes again stands before
-// what is written last, and need not be written.
-class Met {
+class Sorter {
  public:
-  explicit Met(size_t records) { attempts_.reserve(records / 2), jobs_.reserve(records / 2); }
-
-  // True for the first time that a row that is written whole is met, and for all others.
-  bool First(const Record& record) {
-    return std::visit([this](const auto& r) { return IsFirst(r); }, record);
+  Sorted Sort(const std::vector<const Record*>& records) {
+    for (const Record* record : records) {
+      std::visit([&](const auto& r) { Add(*record, r); }, *record);
+    }
+    return std::move(sorted_);
   }
 
  private:
-  bool IsFirst(const core::JobChanged& r) { return jobs_.insert(r.key).second; }
-  bool IsFirst(const core::SweepChanged& r) { return sweeps_.insert(r.key).second; }
-  bool IsFirst(const core::WorkerChanged& r) { return workers_.insert(r.key).second; }
-  bool IsFirst(const core::AttemptEnded& r) { return attempts_.insert({r.job, r.number}).second; }
+  void Add(const Record&, const core::JobCreated& r) { sorted_.bulk.created.push_back(&r); }
+  void Add(const Record&, const core::JobChanged& r) { sorted_.bulk.changed.push_back(&r); }
+  void Add(const Record&, const core::MemberAdded& r) { sorted_.bulk.members.push_back(&r); }
+  void Add(const Record&, const core::AttemptEnded& r) { sorted_.bulk.attempts.push_back(&r); }
+  void Add(const Record&, const core::ResultAccepted& r) { sorted_.bulk.results.push_back(&r); }
+  // It is of an earlier batch, or of this one and then not written at all.
+  void Add(const Record& record, const core::ResultWithdrawn& r) {
+    std::erase_if(sorted_.bulk.results,
+                  [&r](const core::ResultAccepted* result) { return result->job == r.job; });
+    sorted_.others.push_back(&record);
+  }
+  void Add(const Record& record, const core::SweepCreated&) { sorted_.first.push_back(&record); }
+  void Add(const Record& record, const core::WorkerCreated&) { sorted_.first.push_back(&record); }
+  void Add(const Record& record, const core::SweepChanged& r) { Last(record, sweeps_[r.key]); }
+  void Add(const Record& record, const core::WorkerChanged& r) { Last(record, workers_[r.key]); }
   template <typename Other>
-  bool IsFirst(const Other&) {
-    return true;
+  void Add(const Record& record, const Other&) {
+    sorted_.others.push_back(&record);
   }
 
-  absl::flat_hash_set<core::JobKey> jobs_;
-  absl::flat_hash_set<core::SweepKey> sweeps_;
-  absl::flat_hash_set<core::WorkerKey> workers_;
-  absl::flat_hash_set<std::pair<core::JobKey, int32_t>> attempts_;
+  // Each job of a batch changes the counts of its sweep; only the last of them are written.
+  void Last(const Record& record, size_t& place) {
+    if (place == 0) {
+      sorted_.first.push_back(&record);
+      place = sorted_.first.size();
+    }
+    sorted_.first[place - 1] = &record;
+  }
+
+  Sorted sorted_;
+  absl::flat_hash_map<core::SweepKey, size_t> sweeps_;    // place in `first`, from 1
+  absl::flat_hash_map<core::WorkerKey, size_t> workers_;  // the same
 };
 
 }  // namespace
@@ -102,64 +103,23 @@ absl::StatusOr<Statement*> SqliteWriter::Get(const char* sql) {
 }
 
 absl::Status SqliteWriter::Write(const std::vector<const Record*>& records) {
-  Met met(records.size());
-  wanted_.clear();
-  for (size_t i = records.size(); i-- > 0;) {
-    if (met.First(*records[i])) wanted_.push_back(records[i]);
-  }
-  for (size_t i = wanted_.size(); i-- > 0;) {
-    RETORT_RETURN_IF_ERROR(std::visit([this](const auto& r) { return Do(r); }, *wanted_[i]));
-  }
-  return absl::OkStatus();
+  const Sorted sorted = Sorter().Sort(records);
+  for (const Record* record : sorted.first) RETORT_RETURN_IF_ERROR(DoAny(*record));
+  RETORT_RETURN_IF_ERROR(bulk_.WriteJobs(sorted.bulk));
+  for (const Record* record : sorted.others) RETORT_RETURN_IF_ERROR(DoAny(*record));
+  return bulk_.WriteResults(sorted.bulk);
 }
 
-// Most of a new job's row is as it begins, and stands in the statement.
-absl::Status SqliteWriter::WriteNewJobRow(const core::JobCreated& record) {
-  core::JobRow begins;
-  begins.state = record.row.state;
-  begins.memory_bytes = record.row.memory_bytes;
-  begins.memory_hinted = record.row.memory_hinted;
-  RETORT_ASSIGN_OR_RETURN(
-      Statement * row,
-      Get("INSERT INTO job_rows (key, id, teacher, kind, cost, create_ms, state, memory_bytes, "
-          "memory_hinted, cause, lost, crashed, artifact, attempt, worker, lost_on_1, lost_on_2, "
-          "lost_on_3, points, lease_ms, start_ms, end_ms, slot) VALUES "
-          "(?,?,?,?,?,?,?,?,?,0,0,0,0,0,NULL,0,0,0,0,0,0,0,-1)"));
-  const std::string id = record.id.raw();
-  Binder{*row}(record.key.value)
-      .Blob(id)
-      .Ref(record.teacher)(static_cast<int64_t>(record.kind))(record.expected_cost)(
-          record.create_ms)(static_cast<int64_t>(record.row.state))(record.row.memory_bytes)(
-          int64_t{record.row.memory_hinted});
-  RETORT_RETURN_IF_ERROR(row->Run());
-  if (record.row == begins) return absl::OkStatus();
-  return Do(core::JobChanged{record.key, begins, record.row});
-}
-
-absl::Status SqliteWriter::Do(const core::JobCreated& record) {
-  RETORT_RETURN_IF_ERROR(WriteNewJobRow(record));
-  if (record.details == nullptr) return absl::InternalError("a new job without its spec");
-  const core::NewJob& job = *record.details;
-  RETORT_ASSIGN_OR_RETURN(Statement * spec,
-                          Get("INSERT INTO job_specs (key, spec, model, method, teacher, seed, "
-                              "fold, epochs, dataset, batch, peak_lr) VALUES "
-                              "(?,?,?,?,?,?,?,?,?,?,?)"));
-  Binder{*spec}(record.key.value)
-      .Blob(job.spec)(job.model)(job.method)(job.teacher_label)(job.seed)(int64_t{job.fold})(
-          int64_t{job.epochs})(job.dataset)(int64_t{job.batch})(job.peak_lr);
-  return spec->Run();
-}
-
-absl::Status SqliteWriter::Do(const core::JobChanged& record) {
-  RETORT_ASSIGN_OR_RETURN(
-      Statement * row,
-      Get("UPDATE job_rows SET state=?, cause=?, lost=?, crashed=?, artifact=?, attempt=?, "
-          "worker=?, lost_on_1=?, lost_on_2=?, lost_on_3=?, points=?, lease_ms=?, start_ms=?, "
-          "end_ms=?, memory_bytes=?, memory_hinted=?, slot=? WHERE key=?"));
-  Binder bind(*row);
-  BindJobRow(bind, record.after);
-  bind(record.key.value);
-  return row->Run();
+absl::Status SqliteWriter::DoAny(const Record& record) {
+  return std::visit(
+      [this](const auto& r) {
+        if constexpr (requires { Do(r); }) {
+          return Do(r);
+        } else {
+          return absl::InternalError("a record that is written in bulk");
+        }
+      },
+      record);
 }
 
 absl::Status SqliteWriter::Do(const core::SweepCreated& record) {
@@ -194,13 +154,6 @@ absl::Status SqliteWriter::Do(const core::SweepChanged& record) {
   Binder bind(*row);
   BindSweepRow(bind, record.after);
   bind(record.key.value);
-  return row->Run();
-}
-
-absl::Status SqliteWriter::Do(const core::MemberAdded& record) {
-  RETORT_ASSIGN_OR_RETURN(Statement * row,
-                          Get("INSERT INTO members (sweep, position, job) VALUES (?,?,?)"));
-  Binder{*row}(record.sweep.value)(record.position)(record.job.value);
   return row->Run();
 }
 
@@ -241,61 +194,6 @@ absl::Status SqliteWriter::Do(const core::WorkerCreated& record) {
 
 absl::Status SqliteWriter::Do(const core::WorkerChanged& record) {
   return WriteWorker(record.key, record.after);
-}
-
-absl::Status SqliteWriter::Do(const core::AttemptEnded& record) {
-  RETORT_ASSIGN_OR_RETURN(
-      Statement * row,
-      Get("INSERT INTO attempt_rows (job, number, worker, lease_ms, start_ms, end_ms, device_s, "
-          "cause, message) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (job, number) DO UPDATE SET "
-          "end_ms=excluded.end_ms, start_ms=excluded.start_ms, device_s=excluded.device_s, "
-          "cause=excluded.cause, message=excluded.message"));
-  Binder{*row}(record.job.value)(int64_t{record.number})(record.worker.value)(record.lease_ms)(
-      record.start_ms)(record.end_ms)(record.device_s)(static_cast<int64_t>(record.cause))(
-      record.message);
-  return row->Run();
-}
-
-absl::Status SqliteWriter::Do(const core::ResultAccepted& record) {
-  if (record.result == nullptr) return absl::InternalError("a result without its content");
-  RETORT_ASSIGN_OR_RETURN(
-      Statement * row,
-      Get("INSERT INTO result_rows (job, attempt, weights, weights_size, epochs, kept_epoch, "
-          "train_s, samples_per_s, numeric_fingerprint, mixed, microbatch, val_mae_bpm, params, "
-          "params_body, macs, size_bytes, peak_activation_bytes, latency_ms, latency_p95_ms, "
-          "latency_machine, worst_subject_mae_bpm, windows, mae_bpm, mae_argmax_bpm, "
-          "mae_expectation_bpm, "
-          "mae_all_channels_bpm, rmse_bpm, bias_bpm, loa_low_bpm, loa_high_bpm, p90_bpm, "
-          "within_5_bpm, within_10_bpm, pearson_r, cross_entropy, calibration_error, "
-          "floor_mean_bpm, floor_fft_bpm) VALUES "
-          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
-  const v1::JobResult& result = *record.result;
-  const std::string weights = record.weights.hash.raw();
-  Binder bind(*row);
-  bind(record.job.value)(int64_t{record.attempt})
-      .Blob(weights)(record.weights.size_bytes)(int64_t{result.epochs()})(
-          int64_t{result.kept_epoch()})(result.train_s())(result.samples_per_s())(
-          result.numeric_fingerprint())(int64_t{result.mixed()})(int64_t{result.microbatch()});
-  result.has_validation() ? bind(result.validation().mae_bpm()) : bind.Null();
-  const v1::ModelCost& cost = result.cost();
-  bind(cost.params())(cost.params_body())(cost.macs())(cost.size_bytes())(
-      cost.peak_activation_bytes())(cost.latency_ms())(cost.latency_p95_ms())(
-      cost.latency_machine());
-  // Columns of a result without evaluations stay null.
-  if (!result.evaluations().empty()) {
-    bind(result.evaluations(0).worst_subject_mae_bpm())(
-        int64_t{result.evaluations(0).overall().windows()});
-    BindMetrics(bind, result.evaluations(0).overall());
-  } else {
-    constexpr int kMetricColumns = 18;
-    for (int i = 0; i < kMetricColumns; ++i) bind.Null();
-  }
-  RETORT_RETURN_IF_ERROR(row->Run());
-  RETORT_ASSIGN_OR_RETURN(Statement * whole,
-                          Get("INSERT INTO result_messages (job, result) VALUES (?,?)"));
-  const std::string bytes = result.SerializeAsString();
-  Binder{*whole}(record.job.value).Blob(bytes);
-  return whole->Run();
 }
 
 absl::Status SqliteWriter::Do(const core::ResultWithdrawn& record) {

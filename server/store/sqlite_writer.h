@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "server/core/records.h"
+#include "server/store/bulk_writer.h"
 #include "server/store/sqlite.h"
 
 namespace retort::store {
@@ -16,37 +17,32 @@ namespace retort::store {
 // Writes records on one connection, inside a transaction of the caller. Threads: one.
 class SqliteWriter {
  public:
-  explicit SqliteWriter(const Connection& db) : db_(db) {}
+  explicit SqliteWriter(const Connection& db) : db_(db), bulk_(db) {}
 
-  // Of several changes of one row only the last is written.
+  // Of several changes of a sweep or a worker only the last is written.
   absl::Status Write(const std::vector<const core::Record*>& records);
   // After a transaction that was rolled back: names of series may not be there.
   void Forget() { series_.clear(); }
 
  private:
-  absl::Status Do(const core::JobCreated& record);
-  absl::Status Do(const core::JobChanged& record);
+  absl::Status DoAny(const core::Record& record);
   absl::Status Do(const core::SweepCreated& record);
   absl::Status Do(const core::SweepChanged& record);
-  absl::Status Do(const core::MemberAdded& record);
   absl::Status Do(const core::WorkerCreated& record);
   absl::Status Do(const core::WorkerChanged& record);
-  absl::Status Do(const core::AttemptEnded& record);
-  absl::Status Do(const core::ResultAccepted& record);
   absl::Status Do(const core::ResultWithdrawn& record);
   absl::Status Do(const core::CheckpointChanged& record);
   absl::Status Do(const core::PointsAdded& record);
   absl::Status Do(const core::PointsDeleted& record);
   absl::Status Do(const core::RequestAnswered& record);
   absl::Status Do(const core::RequestForgotten& record);
-  absl::Status WriteNewJobRow(const core::JobCreated& record);
   absl::Status WriteWorker(core::WorkerKey key, const core::WorkerRow& row);
   absl::StatusOr<int64_t> SeriesKey(const std::string& name);
   // A statement prepared once.
   absl::StatusOr<Statement*> Get(const char* sql);
 
   const Connection& db_;
-  std::vector<const core::Record*> wanted_;  // of one batch, last first
+  BulkWriter bulk_;
   absl::flat_hash_map<const char*, std::unique_ptr<Statement>> statements_;  // by the literal
   absl::flat_hash_map<std::string, int64_t> series_;
 };

@@ -171,6 +171,45 @@ TEST_P(StoreContractTest, ANewAttemptDeletesPointsAndTheResultCanBeWithdrawn) {
   EXPECT_EQ(teacher->state(), v1::JOB_STATE_QUEUED);
 }
 
+// Whatever order a store writes them in.
+TEST_P(StoreContractTest, OfWhatOneCommitSaysOfAJobTheLastHolds) {
+  const std::string t = JobId(Sha256Of("t")).hex();
+  const JobKey key = filled_.state().FindJob(JobId(Sha256Of("t")));
+  const Artifact weights{ArtifactHash(Sha256Of("weights")), 7};
+  const auto accepted = [&](double mae_bpm) {
+    auto result = std::make_shared<v1::JobResult>();
+    result->add_evaluations()->mutable_overall()->set_mae_bpm(mae_bpm);
+    return Record(ResultAccepted{key, weights, 1, result});
+  };
+  const auto commit = [this](const std::vector<Record>& records) {
+    std::vector<const Record*> pointers;
+    for (const Record& record : records) pointers.push_back(&record);
+    const CommitResult done = store_->Commit(pointers);
+    EXPECT_EQ(done.outcome, CommitResult::Outcome::kDone) << done.status;
+  };
+  const Record withdrawn = ResultWithdrawn{key, weights};
+  commit({withdrawn, accepted(3)});
+  EXPECT_EQ(reader().Job(t)->result().evaluations(0).overall().mae_bpm(), 3);
+  commit({withdrawn, accepted(2), withdrawn, accepted(1)});
+  EXPECT_EQ(reader().Job(t)->result().evaluations(0).overall().mae_bpm(), 1);
+  commit({withdrawn, accepted(2), withdrawn});
+  EXPECT_FALSE(reader().Job(t)->has_result());
+
+  const JobRow before = filled_.state().job(key).row;
+  JobRow once = before, twice = before;
+  once.state = JobState::kQueued;
+  twice.state = JobState::kFailed;
+  AttemptEnded lost{key, 1, before.worker, 1, 2, 3, 4, FailureCause::kLost, "lost"};
+  AttemptEnded late = lost;
+  late.cause = FailureCause::kNone;
+  late.message = "late";
+  commit({JobChanged{key, before, once}, lost, late, JobChanged{key, once, twice}});
+  const auto job = reader().Job(t);
+  EXPECT_EQ(job->state(), v1::JOB_STATE_FAILED);
+  ASSERT_THAT(job->attempts(), SizeIs(1));
+  EXPECT_EQ(job->attempts(0).failure().message(), "") << "the late one was written last";
+}
+
 TEST_P(StoreContractTest, WorkersShowWhatTheyAre) {
   const auto page = reader().Workers("", 10);
   ASSERT_TRUE(page.ok()) << page.status();

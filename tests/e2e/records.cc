@@ -116,7 +116,8 @@ std::vector<std::string> FindContradictions(const std::string& folder) {
   // too.
   AddContradictions(folder, "more points counted than kept",
                     "SELECT lower(hex(id)), points, n FROM (SELECT id, points, (SELECT count(*) "
-                    "FROM point_rows p WHERE p.job = key) AS n FROM job_rows) WHERE points > n",
+                    "FROM point_rows p WHERE p.job = key) AS n FROM job_rows JOIN job_states "
+                    "ON job = key) WHERE points > n",
                     lines);
   AddContradictions(folder, "latest value is not the last",
                     "SELECT l.job, l.series, l.step, l.value FROM latest_points l JOIN point_rows "

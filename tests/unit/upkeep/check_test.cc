@@ -89,9 +89,9 @@ const Breakage kBreakages[] = {
     Breakage{"DELETE FROM point_rows WHERE job=1 AND step=2", kRows, "2 metric points"},
     Breakage{"UPDATE latest_points SET step=1 WHERE job=2 AND step=4", kRows, "latest value"},
     Breakage{"UPDATE sweep_rows SET queued=7", kRows, "counts are wrong"},
-    Breakage{"UPDATE job_rows SET state=9 WHERE key=3", kDamaged, "mean nothing"},
-    Breakage{"UPDATE job_rows SET state=5 WHERE key=3", kRows, "result and state differ"},
-    Breakage{"UPDATE job_rows SET worker=NULL WHERE key=2", kDamaged, "mean nothing"},
+    Breakage{"UPDATE job_states SET state=9 WHERE job=3", kDamaged, "mean nothing"},
+    Breakage{"UPDATE job_states SET state=5 WHERE job=3", kRows, "result and state differ"},
+    Breakage{"UPDATE job_states SET worker=NULL WHERE job=2", kDamaged, "mean nothing"},
     Breakage{"UPDATE attempt_rows SET end_ms=0", kRows, "attempts have not ended"},
     Breakage{"INSERT INTO attempt_rows SELECT 2, number, worker, lease_ms, start_ms, end_ms, "
              "device_s, cause, message FROM attempt_rows WHERE job=1",
@@ -102,11 +102,13 @@ const Breakage kBreakages[] = {
     Breakage{"UPDATE job_rows SET id=(SELECT id FROM job_rows WHERE key=1) WHERE key=3", kRows,
              "id of another"},
     Breakage{"DELETE FROM job_specs WHERE key=3", kRows, "jobs have no spec"},
+    Breakage{"DELETE FROM job_states WHERE job=3", kDamaged, "rows are missing"},
     Breakage{"DELETE FROM sweep_specs", kRows, "sweeps have no spec"},
     Breakage{"UPDATE result_messages SET result=x'ff'", kDamaged, "not readable"},
     Breakage{"DELETE FROM result_messages", kRows, "results lack their message"},
     Breakage{"DELETE FROM worker_rows", kDamaged, "refers to a row of worker_rows"},
     Breakage{"DELETE FROM job_specs WHERE key=3; DELETE FROM members WHERE job=3; "
+             "DELETE FROM job_states WHERE job=3; "
              "UPDATE job_rows SET key=9 WHERE key=3",
              kDamaged, "rows are missing"}};
 INSTANTIATE_TEST_SUITE_P(All, CheckRowsTest, ::testing::ValuesIn(kBreakages));
