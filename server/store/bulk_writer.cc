@@ -184,14 +184,14 @@ constexpr Column<core::ResultAccepted> kMessages[] = {
 
 BulkWriter::BulkWriter(const Connection& db)
     : db_(db),
-      jobs_("INSERT INTO job_rows", "new_jobs", kJobs),
-      states_("INSERT INTO job_states", "new_job_states", kStates<core::JobCreated>),
-      specs_("INSERT INTO job_specs", "new_job_specs", kSpecs),
+      jobs_("INSERT OR FAIL INTO job_rows", "new_jobs", kJobs),
+      states_("INSERT OR FAIL INTO job_states", "new_job_states", kStates<core::JobCreated>),
+      specs_("INSERT OR FAIL INTO job_specs", "new_job_specs", kSpecs),
       changes_("REPLACE INTO job_states", "changed_job_states", kStates<core::JobChanged>),
-      members_("INSERT INTO members", "new_members", kMembers),
-      attempts_("INSERT INTO attempt_rows", "ended_attempts", kAttempts, kAttemptAgain),
-      results_("INSERT INTO result_rows", "new_results", kResults),
-      messages_("INSERT INTO result_messages", "new_result_messages", kMessages) {}
+      members_("INSERT OR FAIL INTO members", "new_members", kMembers),
+      attempts_("INSERT OR FAIL INTO attempt_rows", "ended_attempts", kAttempts, kAttemptAgain),
+      results_("INSERT OR FAIL INTO result_rows", "new_results", kResults),
+      messages_("INSERT OR FAIL INTO result_messages", "new_result_messages", kMessages) {}
 
 absl::Status BulkWriter::WriteJobs(const BulkRecords& records) {
   for (const core::JobCreated* job : records.created) {

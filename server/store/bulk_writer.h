@@ -20,7 +20,9 @@ struct BulkRecords {
   std::vector<const core::ResultAccepted*> results;
 };
 
-// Writes on one connection, inside a transaction of the caller. Threads: one.
+// Writes on one connection, inside a transaction of the caller, who rolls it back after an error:
+// what a statement had written by then is still there (OR FAIL), so that SQLite need not keep the
+// pages of before for each. Threads: one.
 class BulkWriter {
  public:
   explicit BulkWriter(const Connection& db);

@@ -1,6 +1,7 @@
 // Many records of one kind as a table that SQLite reads, so that one statement writes all of them:
 //
-//   INSERT INTO members (sweep, position, job) SELECT sweep, position, job FROM new_members
+//   INSERT OR FAIL INTO members (sweep, position, job)
+//     SELECT sweep, position, job FROM new_members
 //
 // A statement for each row binds, starts, opens its cursors and ends each time, which takes longer
 // than writing the row. The tables are virtual (https://www.sqlite.org/vtab.html), of one
@@ -65,7 +66,7 @@ class RowSource {
 
  protected:
   // Makes a table `name` with these columns, and the statement that copies its rows into the
-  // columns of the same names: `insert` (`INSERT INTO members`), the SELECT, `conflict`.
+  // columns of the same names: `insert` (`INSERT OR FAIL INTO members`), the SELECT, `conflict`.
   absl::StatusOr<Statement> CopyInto(const Connection& db, const std::string& insert,
                                      const std::string& name,
                                      const std::vector<std::string>& columns,
@@ -83,8 +84,8 @@ struct Column {
 template <typename Record>
 class RecordTable final : public RowSource {
  public:
-  // `insert`: `INSERT INTO members`; `name` of this table, which no other of the connection has;
-  // `conflict`: an upsert clause. Nothing is copied.
+  // `insert`: `INSERT OR FAIL INTO members`; `name` of this table, which no other of the connection
+  // has; `conflict`: an upsert clause. Nothing is copied.
   RecordTable(const char* insert, const char* name, std::span<const Column<Record>> columns,
               const char* conflict = "")
       : insert_(insert), name_(name), conflict_(conflict), columns_(columns) {}

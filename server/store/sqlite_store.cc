@@ -88,14 +88,16 @@ absl::StatusOr<Connection> OpenWriter(const std::string& path, const SqliteOptio
   RETORT_ASSIGN_OR_RETURN(Connection db,
                           Connection::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                                            vfs.empty() ? nullptr : vfs.c_str()));
-  RETORT_RETURN_IF_ERROR(db.Execute(
-      absl::StrCat("PRAGMA busy_timeout=", kBusyMs, "; PRAGMA page_size=", kPageBytes,
-                   "; PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536; ",
-                   "PRAGMA journal_size_limit=", kMostWalBytes,
-                   // Debian's default overwrites what is deleted. Nothing here is secret
-                   // (architecture, section 6).
-                   "; PRAGMA secure_delete=OFF; PRAGMA foreign_keys=OFF; PRAGMA synchronous=",
-                   options.synchronous ? "FULL" : "OFF")));
+  RETORT_RETURN_IF_ERROR(db.Execute(absl::StrCat(
+      "PRAGMA busy_timeout=", kBusyMs, "; PRAGMA page_size=", kPageBytes,
+      "; PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536; ",
+      "PRAGMA journal_size_limit=", kMostWalBytes,
+      // Debian's default overwrites what is deleted. Nothing here is secret
+      // (architecture, section 6).
+      "; PRAGMA secure_delete=OFF; PRAGMA foreign_keys=OFF; ",
+      // Else what a statement of many rows may have to undo goes to a file in /var/tmp:
+      // one more disk that may be full.
+      "PRAGMA temp_store=MEMORY; PRAGMA synchronous=", options.synchronous ? "FULL" : "OFF")));
   return db;
 }
 
