@@ -35,19 +35,19 @@ class TempFolder {
 // A commit of a sweep of its own, large enough for many pages. Sweep n is whole if its row, its
 // spec and its jobs are there.
 constexpr int64_t kJobsEach = 12;
-std::vector<Record> Commit(int64_t n) {
+std::vector<Record> Commit(int64_t n, int64_t jobs = kJobsEach) {
   auto spec = std::make_shared<v1::SweepSpec>();
   spec->set_description(std::string(3000, 'x'));
   SweepRow row;
   row.state = SweepState::kActive;
-  row.counts[IndexOf(JobState::kQueued)] = kJobsEach;
+  row.counts[IndexOf(JobState::kQueued)] = jobs;
   std::vector<Record> records = {
-      SweepCreated{{n}, {absl::StrCat("s", n), 0, kJobsEach, 1, {}}, row, spec}};
-  for (int64_t i = 1; i <= kJobsEach; ++i) {
+      SweepCreated{{n}, {absl::StrCat("s", n), 0, jobs, 1, {}}, row, spec}};
+  for (int64_t i = 1; i <= jobs; ++i) {
     auto details = std::make_shared<NewJob>();
     details->spec = std::string(200, 'j');
     JobCreated job;
-    job.key = {(n - 1) * kJobsEach + i};
+    job.key = {(n - 1) * jobs + i};
     job.id = JobId(Sha256Of(std::to_string(job.key.value)));
     job.row.state = JobState::kQueued;
     job.details = details;
@@ -57,8 +57,7 @@ std::vector<Record> Commit(int64_t n) {
   return records;
 }
 
-CommitResult Do(Store& store, int64_t n) {
-  const std::vector<Record> records = Commit(n);
+CommitResult Do(Store& store, const std::vector<Record>& records) {
   std::vector<const Record*> pointers;
   for (const Record& record : records) pointers.push_back(&record);
   CommitResult result = store.Commit(pointers);
@@ -66,15 +65,17 @@ CommitResult Do(Store& store, int64_t n) {
   return result;
 }
 
+CommitResult Do(Store& store, int64_t n) { return Do(store, Commit(n)); }
+
 // Sweeps that are there, by a connection that knows no faults. Fails if one is there in part.
 std::set<int64_t> Present(const std::string& folder) {
   std::set<int64_t> sweeps;
   auto db = Connection::Open(folder + "/retort.db", SQLITE_OPEN_READONLY);
   EXPECT_TRUE(db.ok()) << db.status();
   auto rows = db->Prepare(
-      "SELECT s.key, (SELECT count(*) FROM members m JOIN job_rows j ON j.key=m.job JOIN job_specs "
-      "d "
-      "ON d.key=j.key WHERE m.sweep=s.key), (SELECT count(*) FROM sweep_specs d WHERE d.key=s.key) "
+      "SELECT s.key, (SELECT count(*) FROM members m JOIN job_rows j ON j.key=m.job "
+      "JOIN job_states n ON n.job=j.key JOIN job_specs d ON d.key=j.key WHERE m.sweep=s.key), "
+      "(SELECT count(*) FROM sweep_specs d WHERE d.key=s.key) "
       "FROM sweep_rows s");
   if (!rows.ok()) return sweeps;  // not even the tables
   while (true) {
@@ -282,6 +283,30 @@ INSTANTIATE_TEST_SUITE_P(
                 Outcome::kDone},
         Lasting{"ReadOnly", Op::kWrite, true, SQLITE_READONLY, Outcome::kNotDone}),
     [](const auto& info) { return std::string(info.param.name); });
+
+// Temporary files would be on another disk, which may be full or read-only.
+TEST(FaultTest, LargeCommitsNeedNoFileButTheDatabaseAndItsLog) {
+  TempFolder folder;
+  FaultyVfs vfs("faulty");
+  auto store = OpenSqliteStore(folder.path(), {.vfs = vfs.name()});
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE(Do(**store, 1).status.ok());
+  vfs.plan = [](const FileCall& call) {
+    return call.op == Op::kOpen ? Fault{SQLITE_CANTOPEN, false} : Fault{};
+  };
+  constexpr int64_t kJobs = 5000;
+  std::vector<Record> changes;
+  for (const Record& record : Commit(2, kJobs)) {
+    const auto* job = std::get_if<JobCreated>(&record);
+    if (job == nullptr) continue;
+    JobChanged change{.key = job->key, .before = job->row, .after = job->row};
+    change.after.state = JobState::kCancelled;
+    changes.emplace_back(change);
+  }
+  EXPECT_TRUE(Do(**store, Commit(2, kJobs)).status.ok());
+  EXPECT_TRUE(Do(**store, Commit(3, kJobs)).status.ok());
+  EXPECT_TRUE(Do(**store, changes).status.ok());
+}
 
 TEST(FaultTest, AFullDiskIsNamedSo) {
   TempFolder folder;
