@@ -8,11 +8,17 @@
 namespace retort {
 namespace {
 
-// Of a lower-case hexadecimal digit, or -1.
-int DigitValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+// Of lower-case hexadecimal digits; -1 for all else. A table, since what kind a digit of a hash is
+// cannot be foretold, by a processor neither.
+constexpr std::array<int8_t, 256> kDigitValues = [] {
+  std::array<int8_t, 256> values{};
+  values.fill(-1);
+  for (int i = 0; i < 16; ++i)
+    values[static_cast<uint8_t>("0123456789abcdef"[i])] = static_cast<int8_t>(i);
+  return values;
+}();
+
+int DigitValue(char c) { return kDigitValues[static_cast<uint8_t>(c)]; }
 
 }  // namespace
 
@@ -26,13 +32,13 @@ template <typename Tag>
 absl::StatusOr<Digest<Tag>> Digest<Tag>::FromHex(std::string_view hex) {
   // Without strings on the way: every attempt that a worker reports comes through here.
   std::array<uint8_t, 32> bytes;
-  bool digits = hex.size() == 64;
-  for (size_t i = 0; digits && i < bytes.size(); ++i) {
+  int all = hex.size() == 2 * bytes.size() ? 0 : -1;  // negative once one is no digit
+  for (size_t i = 0; all >= 0 && i < bytes.size(); ++i) {
     const int high = DigitValue(hex[2 * i]), low = DigitValue(hex[2 * i + 1]);
-    digits = high >= 0 && low >= 0;
+    all |= high | low;
     bytes[i] = static_cast<uint8_t>(high << 4 | low);
   }
-  if (digits) return Digest(bytes);
+  if (all >= 0) return Digest(bytes);
   return absl::InvalidArgumentError(absl::StrCat(
       "'", absl::CHexEscape(absl::string_view(hex.data(), std::min<size_t>(hex.size(), 80))),
       "' is not a SHA-256: expected 64 lower-case hexadecimal digits"));
