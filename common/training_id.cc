@@ -123,6 +123,14 @@ bool InOrder(std::string_view text) {
   return true;
 }
 
+// Where a line that begins so belongs in a canonical text.
+size_t PlaceOf(std::string_view line, std::string_view text) {
+  std::string_view left = text;
+  TakeLine(left);  // the head
+  for (std::string_view ahead = left; !ahead.empty() && TakeLine(ahead) < line;) left = ahead;
+  return text.size() - left.size();
+}
+
 }  // namespace
 
 std::string CanonicalTraining(const v1::TrainingSpec& spec) {
@@ -139,23 +147,22 @@ std::string CanonicalTraining(const v1::TrainingSpec& spec) {
   return absl::StrCat("retort-training-1\n", absl::StrJoin(sorted, "\n"), "\n");
 }
 
-JobId TrainingIdOfMerged(std::string_view canonical, const v1::TrainingSpec& rest) {
-  const std::string added = CanonicalTraining(rest);
-  std::string_view left = added, base = canonical;
-  TakeLine(left);  // the head, which `canonical` has too
-  std::string text(TakeLine(base));
-  text.reserve(canonical.size() + added.size());
-  while (!left.empty()) {
-    const std::string_view line = TakeLine(left);
-    for (std::string_view ahead = base; !ahead.empty() && TakeLine(ahead) < line; base = ahead) {
-      text += base.substr(0, base.size() - ahead.size());
-    }
-    text += line;
-  }
-  text += base;
-  return JobId(Sha256Of(text));
-}
-
 JobId TrainingId(const v1::TrainingSpec& spec) { return JobId(Sha256Of(CanonicalTraining(spec))); }
+
+TrainingIds::TrainingIds(const v1::TrainingSpec& common)
+    : text_(CanonicalTraining(common)),
+      seed_at_(PlaceOf("seed=", text_)),
+      teacher_at_(PlaceOf("teacher_job=", text_)) {}
+
+JobId TrainingIds::Of(int64_t seed, const std::optional<JobId>& teacher) const {
+  const std::string_view text = text_;
+  Sha256 hash;
+  hash.Update(text.substr(0, seed_at_));
+  if (seed != 0) hash.Update(absl::StrCat("seed=", seed, "\n"));
+  hash.Update(text.substr(seed_at_, teacher_at_ - seed_at_));
+  if (teacher) hash.Update(absl::StrCat("teacher_job=", teacher->hex(), "\n"));
+  hash.Update(text.substr(teacher_at_));
+  return JobId(hash.Finish());
+}
 
 }  // namespace retort

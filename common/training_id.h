@@ -2,8 +2,10 @@
 #ifndef RETORT_COMMON_TRAINING_ID_H_
 #define RETORT_COMMON_TRAINING_ID_H_
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "common/ids.h"
 #include "common/spec/trainer_version.h"
@@ -21,9 +23,20 @@ std::string CanonicalTraining(const v1::TrainingSpec& spec);
 // values.
 JobId TrainingId(const v1::TrainingSpec& spec);
 
-// The id of a spec that has the fields of two: one whose CanonicalTraining is given, and one with
-// other top-level fields (seed and teacher_job, say). For many specs that differ in these alone.
-JobId TrainingIdOfMerged(std::string_view canonical, const v1::TrainingSpec& rest);
+// The ids of specs that differ in seed and teacher's job alone, of which a sweep has many.
+class TrainingIds {
+ public:
+  // `common`: what they have in common, so without these two fields.
+  explicit TrainingIds(const v1::TrainingSpec& common);
+
+  // TrainingId of the spec that has these too.
+  JobId Of(int64_t seed, const std::optional<JobId>& teacher) const;
+
+ private:
+  std::string text_;  // CanonicalTraining
+  size_t seed_at_;    // where the line of the seed belongs
+  size_t teacher_at_;
+};
 
 }  // namespace retort
 

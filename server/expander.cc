@@ -69,7 +69,7 @@ void Expander::Work(const Now& now) {
   }
   if (next == tasks_.end()) return;
   Task& task = next->second;
-  if (!task.expanded) {
+  if (!task.jobs) {
     if (task.spec == nullptr) {
       auto spec = reader_.SweepSpec(task.sweep);
       if (!spec.ok()) return Retry(task, spec.status(), now);
@@ -83,8 +83,6 @@ void Expander::Work(const Now& now) {
 
 absl::Status Expander::Expand(Task& task) {
   RETORT_ASSIGN_OR_RETURN(task.jobs, core::Expand(*task.spec, {.jobs = options_.max_jobs}));
-  task.expanded = true;
-  if (task.jobs.empty()) return absl::InvalidArgumentError("sweep: expands to no job");
   return absl::OkStatus();
 }
 
@@ -92,19 +90,17 @@ bool Expander::HasToSend(const Task& task) {
   if (!task.sweep || task.failed) return task.awaited == 0;
   // One that failed, or a new one.
   if (!task.chunks.empty() && !task.chunks.back().sent) return true;
-  return !task.expanded || (task.chunks.size() < kChunksUnderWay &&
-                            task.next < static_cast<int64_t>(task.jobs.size()));
+  return !task.jobs || (task.chunks.size() < kChunksUnderWay && task.next < task.jobs->size());
 }
 
 void Expander::SendNext(Id id, Task& task, const Now& now) {
-  const auto count = static_cast<int64_t>(task.jobs.size());
   task.failed = false;
   task.due = now.monotonic;
   ++task.awaited;
   if (!task.sweep) {
     return post_(core::BeginSweep{.request_id = task.request_id,
                                   .spec = task.spec,
-                                  .jobs = count,
+                                  .jobs = task.jobs->size(),
                                   .arguments = core::HashOfArguments(*task.spec)},
                  [this, id](absl::StatusOr<Answer> answer, const Now& at) {
                    HeadAnswered(id, std::move(answer), at);
@@ -113,11 +109,9 @@ void Expander::SendNext(Id id, Task& task, const Now& now) {
   auto chunk =
       std::find_if(task.chunks.begin(), task.chunks.end(), [](const Chunk& c) { return !c.sent; });
   if (chunk == task.chunks.end()) {
-    const auto begin = task.jobs.begin() + task.next;
-    const auto end = task.jobs.begin() + std::min(count, task.next + chunk_jobs_);
     task.chunks.push_back({.first = task.next,
                            .jobs = std::make_shared<const std::vector<core::NewJob>>(
-                               std::make_move_iterator(begin), std::make_move_iterator(end))});
+                               task.jobs->Jobs(task.next, chunk_jobs_))});
     chunk = std::prev(task.chunks.end());
     task.next += static_cast<int64_t>(chunk->jobs->size());
   }
@@ -157,7 +151,7 @@ void Expander::ChunkAnswered(Id id, int64_t first, absl::StatusOr<Answer> answer
   if (!answer.ok()) return End(it, std::move(answer));
   const absl::Duration begun = std::max(chunk->sent_at, task.answered_at);
   const auto jobs = static_cast<int64_t>(chunk->jobs->size());
-  const bool is_last = first + jobs == static_cast<int64_t>(task.jobs.size());
+  const bool is_last = first + jobs == task.jobs->size();
   // What a small rest takes says little.
   if (!is_last || jobs >= chunk_jobs_) AdaptChunk(jobs, now.monotonic - begun);
   task.answered_at = now.monotonic;
@@ -165,7 +159,7 @@ void Expander::ChunkAnswered(Id id, int64_t first, absl::StatusOr<Answer> answer
   task.chunks.erase(task.chunks.begin(), std::next(chunk));
   task.failures = 0;
   task.answer_by = absl::InfiniteDuration();
-  if (task.chunks.empty() && task.next == static_cast<int64_t>(task.jobs.size())) {
+  if (task.chunks.empty() && task.next == task.jobs->size()) {
     End(it, std::move(answer));
   }
 }

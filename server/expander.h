@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@
 #include "retort/v1/spec.pb.h"
 #include "server/answer.h"
 #include "server/core/decide.h"
+#include "server/core/expansion.h"
 #include "server/store/store.h"
 
 namespace retort {
@@ -80,12 +82,11 @@ class Expander {
     std::string request_id = {};
     std::shared_ptr<const v1::SweepSpec> spec = nullptr;
     AnswerDone done = nullptr;
-    core::SweepKey sweep = {};  // 0 until its head is durable
-    bool expanded = false;
-    std::vector<core::NewJob> jobs = {};
-    int64_t next = 0;               // the first job that is in no chunk yet
-    std::deque<Chunk> chunks = {};  // in order, until they are durable
-    int awaited = 0;                // answers
+    core::SweepKey sweep = {};                           // 0 until its head is durable
+    std::optional<core::Expansion> jobs = std::nullopt;  // none until it is expanded
+    int64_t next = 0;                                    // the first job that is in no chunk yet
+    std::deque<Chunk> chunks = {};                       // in order, until they are durable
+    int awaited = 0;                                     // answers
     absl::Duration answered_at = -absl::InfiniteDuration();
     int failures = 0;                                // in a row
     bool failed = false;                             // nothing is sent until all answers are there

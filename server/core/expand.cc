@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/fields.h"
 #include "common/spec/given_teacher.h"
@@ -31,6 +31,8 @@ namespace {
 // through them.
 constexpr int64_t kCombinationsPerJob = 16;
 
+constexpr int32_t kNoTeacher = -1;
+
 // Up to the next eighth of a power of two: an estimate is no better, and queues keep jobs apart by
 // their need (queue.h).
 int64_t RoundedMemory(int64_t bytes) {
@@ -48,7 +50,7 @@ class Expander {
         exclude_used_(static_cast<size_t>(sweep.exclude_size())),
         override_used_(static_cast<size_t>(sweep.overrides_size())) {}
 
-  absl::StatusOr<std::vector<NewJob>> Run();
+  absl::StatusOr<Expansion> Run();
 
  private:
   absl::Status Read();
@@ -62,12 +64,14 @@ class Expander {
   // What students that differ in seed and teacher's job alone have in common. Seeds are the fastest
   // axis: it is mostly what it was, and most of a job's cost. Valid until the next call.
   struct Common {
-    Choice choice;          // that it was made for
-    NewJob job;             // without id, seed, and teacher
-    std::string canonical;  // CanonicalTraining of job.spec; empty if there is none yet
+    Choice choice;                   // that it was made for
+    std::optional<TrainingIds> ids;  // none yet
+    int32_t pattern = 0;
   };
   absl::StatusOr<const Common*> CommonOf(const Choice& choice, const Fold& fold,
                                          const Parts& parts);
+  // One more job, unless it is there.
+  void Add(const JobId& id, int32_t pattern, int64_t seed, int32_t teacher);
   // True if an exclusion holds. One that names neither student nor method speaks of teachers too.
   bool Excluded(const Parts& parts);
   Parts PartsOf(const Choice& choice, const Fold& fold) const;
@@ -77,8 +81,9 @@ class Expander {
   // What the job needs of a slot: what the sweep says, else an estimate.
   void SetMemory(NewJob& job, const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
                  const Parts& parts) const;
+  // Without seed.
   v1::TrainingSpec SpecOf(const Choice& choice, const Fold& fold, const Network& network) const;
-  // Without id.
+  // Without id, seed and teacher.
   NewJob JobOf(const v1::TrainingSpec& spec, const Choice& choice, const Fold& fold,
                const Network& network) const;
   absl::Status CheckUsed() const;
@@ -102,11 +107,12 @@ class Expander {
   std::vector<double> largest_data_;  // the largest of these
   std::vector<bool> exclude_used_;
   std::vector<bool> override_used_;
-  // (train_on, teacher, seed, fold) -> its one teacher: a student has no other to learn from.
-  std::map<std::tuple<int, int, int64_t, int>, JobId> teacher_ids_;
-  std::vector<NewJob> jobs_;  // all teachers, then all students
-  absl::flat_hash_set<JobId> seen_;
-  absl::flat_hash_map<int, Common> common_;  // by fold
+  // (train_on, teacher, seed, fold) -> position of its one teacher: a student has no other to learn
+  // from.
+  std::map<std::tuple<int, int, int64_t, int>, int32_t> teacher_jobs_;
+  Expansion jobs_;                              // all teachers, then all students
+  absl::flat_hash_map<JobId, int32_t> places_;  // of jobs_
+  absl::flat_hash_map<int, Common> common_;     // by fold
 };
 
 Network Expander::ReadNetwork(const v1::ModelSpec& model, const std::string& name,
@@ -311,7 +317,6 @@ v1::TrainingSpec Expander::SpecOf(const Choice& choice, const Fold& fold,
   *spec.mutable_split() = fold.split;
   spec.set_fold(fold.number);
   *spec.mutable_model() = network.model;
-  spec.set_seed(Seed(choice));
   return spec;
 }
 
@@ -320,7 +325,6 @@ NewJob Expander::JobOf(const v1::TrainingSpec& spec, const Choice& choice, const
   NewJob job;
   job.spec = spec.SerializeAsString();
   job.model = network.label;
-  job.seed = spec.seed();
   job.fold = fold.number;
   job.epochs = spec.train().epochs();
   job.dataset = spec.dataset().sha256();
@@ -347,7 +351,7 @@ absl::Status CheckTraining(const v1::TrainingSpec& spec) {
 
 absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
   const std::tuple key(choice.train_on, choice.teacher, Seed(choice), fold.number);
-  if (teacher_ids_.contains(key)) return absl::OkStatus();
+  if (teacher_jobs_.contains(key)) return absl::OkStatus();
   const Network& teacher = teachers_[static_cast<size_t>(choice.teacher)];
   if (teacher.given != nullptr) return absl::OkStatus();
   Parts parts = PartsOf(choice, fold);
@@ -359,13 +363,19 @@ absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
   *spec.mutable_train() = TrainOf(choice, parts, teacher);
   RETORT_RETURN_IF_ERROR(CheckTraining(spec));
   NewJob job = JobOf(spec, choice, fold, teacher);
-  job.id = TrainingId(spec);
   job.kind = JobKind::kTeacher;
   job.method = MethodLabel(spec.method());
   SetMemory(job, spec, choice, fold, parts);
-  teacher_ids_.emplace(key, job.id);
-  if (seen_.insert(job.id).second) jobs_.push_back(std::move(job));
+  const JobId id = TrainingIds(spec).Of(Seed(choice), std::nullopt);
+  Add(id, jobs_.AddPattern(std::move(job)), Seed(choice), kNoTeacher);
+  teacher_jobs_.emplace(key, places_.at(id));
   return absl::OkStatus();
+}
+
+void Expander::Add(const JobId& id, int32_t pattern, int64_t seed, int32_t teacher) {
+  if (places_.emplace(id, static_cast<int32_t>(jobs_.size())).second) {
+    jobs_.Add(id, pattern, seed, teacher);
+  }
 }
 
 absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
@@ -381,9 +391,7 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
   }
   if (Excluded(parts)) return absl::OkStatus();
   RETORT_ASSIGN_OR_RETURN(const Common* common, CommonOf(choice, fold, parts));
-  v1::TrainingSpec own;
-  own.set_seed(Seed(choice));
-  std::optional<JobId> teacher;
+  int32_t teacher = kNoTeacher;
   if (needs_teacher && parts.teacher->given != nullptr) {
     const auto& data = sweep_.datasets(train_on_[static_cast<size_t>(choice.train_on)]);
     RETORT_RETURN_IF_ERROR(
@@ -391,21 +399,15 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
   } else if (needs_teacher) {
     // Of the same dataset, seed and fold: another fold's teacher has seen this one's test subjects.
     const auto trained =
-        teacher_ids_.find(std::tuple(choice.train_on, choice.teacher, Seed(choice), fold.number));
-    if (trained == teacher_ids_.end()) {
+        teacher_jobs_.find(std::tuple(choice.train_on, choice.teacher, Seed(choice), fold.number));
+    if (trained == teacher_jobs_.end()) {
       return absl::InternalError(absl::StrCat("no job trains ", parts.teacher->name, " for ",
                                               student.label, " in fold ", fold.number));
     }
     teacher = trained->second;
-    own.set_teacher_job(teacher->hex());
   }
-  const JobId id = TrainingIdOfMerged(common->canonical, own);
-  if (!seen_.insert(id).second) return absl::OkStatus();
-  NewJob& job = jobs_.emplace_back(common->job);
-  job.id = id;
-  job.seed = own.seed();
-  job.teacher = teacher;
-  own.AppendToString(&job.spec);
+  const auto teacher_id = teacher == kNoTeacher ? std::nullopt : std::optional(jobs_.id(teacher));
+  Add(common->ids->Of(Seed(choice), teacher_id), common->pattern, Seed(choice), teacher);
   return absl::OkStatus();
 }
 
@@ -417,11 +419,10 @@ absl::StatusOr<const Expander::Common*> Expander::CommonOf(const Choice& choice,
                     common.choice.method == choice.method &&
                     common.choice.teacher == choice.teacher && common.choice.train == choice.train;
   // Overrides may speak of seeds.
-  if (same && !common.canonical.empty() && sweep_.overrides().empty()) return &common;
+  if (same && common.ids.has_value() && sweep_.overrides().empty()) return &common;
   common.choice = choice;
-  common.canonical.clear();
+  common.ids.reset();
   v1::TrainingSpec spec = SpecOf(choice, fold, *parts.student);
-  spec.clear_seed();
   *spec.mutable_method() = parts.method->spec;
   *spec.mutable_train() = TrainOf(choice, parts, *parts.student);
   RETORT_RETURN_IF_ERROR(CheckTraining(spec));
@@ -440,20 +441,21 @@ absl::StatusOr<const Expander::Common*> Expander::CommonOf(const Choice& choice,
     return absl::InvalidArgumentError(
         absl::StrCat("methods: ", stages.error(), " (student ", parts.student->label, ")"));
   }
-  common.job = JobOf(spec, choice, fold, *parts.student);
-  common.job.method = parts.method->label;
+  NewJob job = JobOf(spec, choice, fold, *parts.student);
+  job.method = parts.method->label;
   if (given) {
     const bool scripted = parts.teacher->given->given().has_torchscript_sha256();
-    common.job.kind = scripted ? JobKind::kScripted : JobKind::kStudent;
-    common.job.teacher_label =
+    job.kind = scripted ? JobKind::kScripted : JobKind::kStudent;
+    job.teacher_label =
         GivenLabel(parts.teacher->name,
                    LeakOf(sweep_, *parts.teacher->given, parts.teacher->seen,
                           train_on_[static_cast<size_t>(choice.train_on)], fold.held_out));
   } else if (parts.teacher != nullptr) {
-    common.job.teacher_label = parts.teacher->label;
+    job.teacher_label = parts.teacher->label;
   }
-  SetMemory(common.job, needs, choice, fold, parts);
-  common.canonical = CanonicalTraining(spec);
+  SetMemory(job, needs, choice, fold, parts);
+  common.pattern = jobs_.AddPattern(std::move(job));
+  common.ids.emplace(spec);
   return &common;
 }
 
@@ -474,7 +476,7 @@ absl::Status Expander::CheckUsed() const {
 }
 
 absl::Status Expander::CheckCount() const {
-  const auto jobs = static_cast<int64_t>(jobs_.size());
+  const int64_t jobs = jobs_.size();
   if (jobs == 0) {
     return absl::InvalidArgumentError("exclude: leaves no job; must leave at least one");
   }
@@ -490,7 +492,7 @@ absl::Status Expander::CheckCount() const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<NewJob>> Expander::Run() {
+absl::StatusOr<Expansion> Expander::Run() {
   RETORT_RETURN_IF_ERROR(Read());
   RETORT_ASSIGN_OR_RETURN(const Axes axes, Axes::Of(sweep_, static_cast<int>(train_on_.size())));
   if (axes.size() > limits_.jobs * kCombinationsPerJob) {
@@ -502,8 +504,8 @@ absl::StatusOr<std::vector<NewJob>> Expander::Run() {
   size_t most_folds = 1;
   for (const auto& folds : folds_) most_folds = std::max(most_folds, folds.size());
   const int64_t most = std::min(limits_.jobs, axes.size() * static_cast<int64_t>(most_folds));
-  jobs_.reserve(static_cast<size_t>(most));
-  seen_.reserve(static_cast<size_t>(most));
+  jobs_.Reserve(most);
+  places_.reserve(static_cast<size_t>(most));
   // Teachers first, all of them, also those that no method needs.
   for (const bool teachers : {true, false}) {
     if ((teachers ? teachers_ : students_).empty()) continue;
@@ -512,7 +514,7 @@ absl::StatusOr<std::vector<NewJob>> Expander::Run() {
       for (const Fold& fold : folds_[static_cast<size_t>(choice.train_on)]) {
         RETORT_RETURN_IF_ERROR(teachers ? AddTeacher(choice, fold) : AddStudent(choice, fold));
       }
-      if (static_cast<int64_t>(seen_.size()) > limits_.jobs) return CheckCount();
+      if (jobs_.size() > limits_.jobs) return CheckCount();
     }
   }
   RETORT_RETURN_IF_ERROR(CheckUsed());
@@ -522,7 +524,7 @@ absl::StatusOr<std::vector<NewJob>> Expander::Run() {
 
 }  // namespace
 
-absl::StatusOr<std::vector<NewJob>> Expand(const v1::SweepSpec& sweep, const ExpandLimits& limits) {
+absl::StatusOr<Expansion> Expand(const v1::SweepSpec& sweep, const ExpandLimits& limits) {
   return Expander(sweep, limits).Run();
 }
 

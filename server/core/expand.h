@@ -3,11 +3,10 @@
 #define RETORT_SERVER_CORE_EXPAND_H_
 
 #include <cstdint>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "retort/v1/spec.pb.h"
-#include "server/core/records.h"
+#include "server/core/expansion.h"
 
 namespace retort::core {
 
@@ -21,8 +20,7 @@ struct ExpandLimits {
 // of the train.FIELD axes that go with its seed. An exclusion that names neither student nor method
 // leaves the teacher's training out as well. INVALID_ARGUMENT: names the field, its value and what
 // would be right.
-absl::StatusOr<std::vector<NewJob>> Expand(const v1::SweepSpec& sweep,
-                                           const ExpandLimits& limits = {});
+absl::StatusOr<Expansion> Expand(const v1::SweepSpec& sweep, const ExpandLimits& limits = {});
 
 }  // namespace retort::core
 

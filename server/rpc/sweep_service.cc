@@ -162,11 +162,11 @@ void SweepService::Validate(const v1::CreateSweepRequest& request,
                             v1::CreateSweepResponse* response, const Change& change) {
   auto jobs = core::Expand(request.spec(), {.jobs = parts_.max_jobs});
   if (!jobs.ok()) return change.reactor->Finish(ToGrpc(jobs.status()));
-  response->set_jobs(static_cast<int64_t>(jobs->size()));
+  response->set_jobs(jobs->size());
+  for (const core::NewJob& job : jobs->Jobs(0, kMostPlanned)) AddPlanned(job, response);
   auto planned = std::make_shared<std::vector<Planned>>();
-  for (const core::NewJob& job : *jobs) {
-    if (planned->size() < kMostPlanned) AddPlanned(job, response);
-    planned->push_back({job.id, job.expected_cost});
+  for (int64_t i = 0; i < jobs->size(); ++i) {
+    planned->push_back({jobs->id(i), jobs->expected_cost(i)});
   }
   parts_.coordinator.Inspect(
       [planned, response](const core::State& state) { TellKnown(state, *planned, response); },

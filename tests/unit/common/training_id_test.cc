@@ -55,24 +55,22 @@ TEST(TrainingId, GoldenHash) {
             "a6478489109d3052a35481f326e80afcc8726e65e4ce2747dfb7ad15039ec66d");
 }
 
-TEST(TrainingId, OfMergedSpecsIsThatOfTheWhole) {
-  v1::TrainingSpec whole = Example();
-  for (const int64_t seed : {0, 1, 77, 123456}) {
-    for (const std::string& teacher : {std::string(), std::string(64, 'b')}) {
-      whole.set_seed(seed);
-      whole.set_teacher_job(teacher);
-      v1::TrainingSpec part = whole, rest;
-      part.clear_seed();
-      part.clear_teacher_job();
-      rest.set_seed(seed);
-      rest.set_teacher_job(teacher);
-      EXPECT_EQ(TrainingIdOfMerged(CanonicalTraining(part), rest), TrainingId(whole)) << seed;
+TEST(TrainingId, OfSpecsThatDifferInSeedAndTeacherIsThatOfTheWhole) {
+  v1::TrainingSpec small, last;
+  small.set_trainer_version(1);
+  last.mutable_dataset()->set_sha256("d");
+  for (v1::TrainingSpec whole : {Example(), v1::TrainingSpec(), small, last}) {
+    whole.clear_seed();
+    const TrainingIds ids(whole);
+    for (const int64_t seed : {0, 1, 77, 123456}) {
+      for (const std::optional<JobId>& teacher :
+           {std::optional<JobId>(), std::optional(TrainingId(Example()))}) {
+        whole.set_seed(seed);
+        whole.set_teacher_job(teacher ? teacher->hex() : "");
+        EXPECT_EQ(ids.Of(seed, teacher), TrainingId(whole)) << whole.ShortDebugString();
+      }
     }
   }
-  v1::TrainingSpec first;
-  first.set_trainer_version(1);
-  EXPECT_EQ(TrainingIdOfMerged(CanonicalTraining({}), first), TrainingId(first));
-  EXPECT_EQ(TrainingIdOfMerged(CanonicalTraining(first), {}), TrainingId(first));
 }
 
 TEST(TrainingId, EveryFieldCounts) {

@@ -75,15 +75,21 @@ v1::TrainingSpec SpecOf(const NewJob& job) {
   return spec;
 }
 
+absl::StatusOr<std::vector<NewJob>> JobsOf(const v1::SweepSpec& sweep) {
+  const auto expansion = Expand(sweep);
+  if (!expansion.ok()) return expansion.status();
+  return expansion->Jobs(0, expansion->size());
+}
+
 std::string ErrorOf(const v1::SweepSpec& sweep) {
-  const auto jobs = Expand(sweep);
+  const auto jobs = JobsOf(sweep);
   EXPECT_FALSE(jobs.ok());
   EXPECT_EQ(jobs.status().code(), absl::StatusCode::kInvalidArgument) << jobs.status();
   return std::string(jobs.status().message());
 }
 
 TEST(ExpandTest, TheAnnotatedSweepHasTheNumberOfJobsThatItsAxesGive) {
-  const auto jobs = Expand(Annotated());
+  const auto jobs = JobsOf(Annotated());
   ASSERT_TRUE(jobs.ok()) << jobs.status();
   // Teachers: 2 x 2 folds x 2 seeds. Students for a fold and seed: scratch 2x5, hard 5x2, soft 5,
   // dkd 2x5x2, feature 3x2; hard from 64/8 is left out for seed 1 in both folds. Seeds and peak
@@ -96,8 +102,29 @@ TEST(ExpandTest, TheAnnotatedSweepHasTheNumberOfJobsThatItsAxesGive) {
   EXPECT_EQ(labels["scratch(sigma=3)"], 20);
 }
 
+TEST(ExpandTest, JobsAreTheSameWhateverThePieces) {
+  const auto expansion = Expand(Annotated());
+  ASSERT_TRUE(expansion.ok()) << expansion.status();
+  const auto all = expansion->Jobs(0, expansion->size());
+  constexpr int64_t kPiece = 7;
+  size_t i = 0;
+  for (int64_t first = 0; first < expansion->size(); first += kPiece) {
+    for (const NewJob& job : expansion->Jobs(first, kPiece)) {
+      ASSERT_LT(i, all.size());
+      EXPECT_EQ(job.id, all[i].id);
+      EXPECT_EQ(job.id, expansion->id(static_cast<int64_t>(i)));
+      EXPECT_EQ(job.expected_cost, expansion->expected_cost(static_cast<int64_t>(i)));
+      EXPECT_EQ(job.spec, all[i].spec);
+      EXPECT_EQ(job.teacher, all[i].teacher);
+      ++i;
+    }
+  }
+  EXPECT_EQ(i, all.size());
+  EXPECT_TRUE(expansion->Jobs(expansion->size(), kPiece).empty());
+}
+
 TEST(ExpandTest, OverridesSpeakOfTeachersOrOfStudents) {
-  const auto jobs = Expand(Annotated());
+  const auto jobs = JobsOf(Annotated());
   ASSERT_TRUE(jobs.ok());
   for (const NewJob& job : *jobs) {
     const auto spec = SpecOf(job);
@@ -114,7 +141,7 @@ TEST(ExpandTest, OverridesSpeakOfTeachersOrOfStudents) {
 
 TEST(ExpandTest, MemoryIsEstimatedOrAsASweepSaysAndNeverPartOfTheIdentity) {
   const v1::SweepSpec plain = Annotated();
-  const auto estimated = Expand(plain);
+  const auto estimated = JobsOf(plain);
   ASSERT_TRUE(estimated.ok()) << estimated.status();
   v1::SweepSpec hinted = plain;
   hinted.set_memory_gib(3);
@@ -124,7 +151,7 @@ TEST(ExpandTest, MemoryIsEstimatedOrAsASweepSaysAndNeverPartOfTheIdentity) {
   auto& student = *hinted.add_overrides();
   student.mutable_match()->set_student("mlp-*");
   student.set_memory_gib(0.5);
-  const auto said = Expand(hinted);
+  const auto said = JobsOf(hinted);
   ASSERT_TRUE(said.ok()) << said.status();
   ASSERT_EQ(said->size(), estimated->size());
   for (size_t i = 0; i < said->size(); ++i) {
@@ -152,7 +179,7 @@ TEST(ExpandTest, MemoryIsEstimatedOrAsASweepSaysAndNeverPartOfTheIdentity) {
 }
 
 TEST(ExpandTest, AStudentLearnsOnlyFromItsOwnFoldsTeacher) {
-  const auto jobs = Expand(Annotated());
+  const auto jobs = JobsOf(Annotated());
   ASSERT_TRUE(jobs.ok());
   std::map<JobId, v1::TrainingSpec> before;
   int with_teacher = 0;
@@ -180,7 +207,7 @@ TEST(ExpandTest, AStudentLearnsOnlyFromItsOwnFoldsTeacher) {
 
 TEST(ExpandTest, NoFoldTestsASubjectThatItTrainsOn) {
   const auto sweep = Small();
-  const auto jobs = Expand(sweep);
+  const auto jobs = JobsOf(sweep);
   ASSERT_TRUE(jobs.ok());
   const auto& names = sweep.datasets(0).info().subjects();
   std::set<int> tested;
@@ -199,7 +226,7 @@ TEST(ExpandTest, NoFoldTestsASubjectThatItTrainsOn) {
 }
 
 TEST(ExpandTest, DefaultsAreWrittenOut) {
-  const auto jobs = Expand(Small());
+  const auto jobs = JobsOf(Small());
   ASSERT_TRUE(jobs.ok());
   ASSERT_EQ(jobs->size(), 12u);
   const auto teacher = SpecOf(jobs->front());
@@ -220,11 +247,11 @@ TEST(ExpandTest, DefaultsAreWrittenOut) {
 // A field that says what an unset one means names the same job.
 TEST(ExpandTest, NeutralTrainingValuesLeaveNoTrace) {
   auto sweep = Small();
-  const auto plain = Expand(sweep);
+  const auto plain = JobsOf(sweep);
   ASSERT_TRUE(plain.ok());
   const auto ids = [&] {
     std::set<JobId> out;
-    const auto jobs = Expand(sweep);
+    const auto jobs = JobsOf(sweep);
     EXPECT_TRUE(jobs.ok()) << jobs.status();
     for (const NewJob& job : *jobs) out.insert(job.id);
     return out;
@@ -248,7 +275,7 @@ TEST(ExpandTest, NeutralTrainingValuesLeaveNoTrace) {
   EXPECT_TRUE(none_of_before());
   train.set_microbatch(32);
   EXPECT_TRUE(none_of_before());
-  EXPECT_LT(Expand(sweep)->front().memory_bytes, plain->front().memory_bytes);
+  EXPECT_LT(JobsOf(sweep)->front().memory_bytes, plain->front().memory_bytes);
   train.clear_microbatch();
   train.set_patience(3);
   train.set_keep(v1::KEEP_BEST);
@@ -260,7 +287,7 @@ TEST(ExpandTest, StagesOfFeaturesAreHeldAgainstBothNetworks) {
   auto sweep = Small();
   const auto ids = [&] {
     std::set<JobId> out;
-    const auto jobs = Expand(sweep);
+    const auto jobs = JobsOf(sweep);
     EXPECT_TRUE(jobs.ok()) << jobs.status();
     if (jobs.ok()) {
       for (const NewJob& job : *jobs) out.insert(job.id);
@@ -274,17 +301,17 @@ TEST(ExpandTest, StagesOfFeaturesAreHeldAgainstBothNetworks) {
   EXPECT_EQ(ids(), before);
   feature.set_student_stage("block1");
   feature.set_teacher_stage("block3");
-  const auto jobs = Expand(sweep);
+  const auto jobs = JobsOf(sweep);
   ASSERT_TRUE(jobs.ok()) << jobs.status();
   EXPECT_EQ(jobs->back().method, "feature(student_stage=block1,teacher_stage=block3)");
   EXPECT_NE(ids(), before);
   feature.set_student_stage("hidden0");
-  EXPECT_THAT(Expand(sweep).status().message(),
+  EXPECT_THAT(JobsOf(sweep).status().message(),
               HasSubstr("methods: feature.student_stage: 'hidden0' is no stage of this network; "
                         "must be one of: stem, block0"));
   feature.clear_student_stage();
   feature.set_teacher_stage("last");
-  EXPECT_THAT(Expand(sweep).status().message(), HasSubstr("feature.teacher_stage: 'last'"));
+  EXPECT_THAT(JobsOf(sweep).status().message(), HasSubstr("feature.teacher_stage: 'last'"));
 }
 
 TEST(ExpandTest, NewTrainingFieldsAreAxes) {
@@ -298,7 +325,7 @@ TEST(ExpandTest, NewTrainingFieldsAreAxes) {
   sweep.add_train_axes()->set_field("precision");
   sweep.mutable_train_axes(1)->add_values()->set_precision(v1::PRECISION_FP32);
   sweep.mutable_train_axes(1)->add_values()->set_precision(v1::PRECISION_BF16);
-  const auto jobs = Expand(sweep);
+  const auto jobs = JobsOf(sweep);
   ASSERT_TRUE(jobs.ok()) << jobs.status();
   EXPECT_EQ(jobs->size(), 4u * 3 * 2);
 }
@@ -308,13 +335,13 @@ TEST(ExpandTest, TwoSweepsShareTeachersAndEqualJobsCollapse) {
   two.mutable_students(0)->mutable_resnet1d()->set_base(8);
   std::set<JobId> ids;
   for (const auto& sweep : {one, two}) {
-    const auto jobs = Expand(sweep);
+    const auto jobs = JobsOf(sweep);
     ASSERT_TRUE(jobs.ok());
     for (const NewJob& job : *jobs) ids.insert(job.id);
   }
   EXPECT_EQ(ids.size(), 4u + 8 + 8);
   *one.add_students() = one.students(0);
-  EXPECT_EQ(Expand(one)->size(), 12u);
+  EXPECT_EQ(JobsOf(one)->size(), 12u);
 }
 
 TEST(ExpandTest, ErrorsNameFieldValueAndWhatWouldBeRight) {
@@ -357,7 +384,7 @@ TEST(ExpandTest, ErrorsNameFieldValueAndWhatWouldBeRight) {
   sweep.mutable_train()->set_schedule(v1::SCHEDULE_COSINE);
   EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.patience: 4; needs schedule: constant"));
   sweep.mutable_train()->set_schedule(v1::SCHEDULE_CONSTANT);
-  EXPECT_TRUE(Expand(sweep).ok());
+  EXPECT_TRUE(JobsOf(sweep).ok());
   sweep.mutable_split()->set_validation(0);
   EXPECT_THAT(ErrorOf(sweep), HasSubstr("train.keep: best needs validation subjects"));
   sweep = Small();
@@ -395,7 +422,7 @@ v1::SweepSpec Given(const std::string& kind, const std::string& digit, const std
 }
 
 std::vector<NewJob> StudentsOf(const v1::SweepSpec& sweep) {
-  auto jobs = Expand(sweep);
+  auto jobs = JobsOf(sweep);
   EXPECT_TRUE(jobs.ok()) << jobs.status();
   if (!jobs.ok()) return {};
   std::erase_if(*jobs, [](const NewJob& job) { return job.method == "scratch"; });
