@@ -1,5 +1,5 @@
-// The jobs that a sweep expands to (expand.h), made from their patterns when they are asked for: a
-// million of them take two hundred megabytes less so, and are made while others are stored.
+// The jobs that a sweep expands to (expand.h), made from their patterns when they are asked for:
+// while others are stored, and without a million of them in memory.
 #ifndef RETORT_SERVER_CORE_EXPANSION_H_
 #define RETORT_SERVER_CORE_EXPANSION_H_
 

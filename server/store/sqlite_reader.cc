@@ -38,9 +38,8 @@ std::string JobSelect(bool full) {
       "SELECT ", kJobColumns,
       ", j.key, j.id, t.id, j.kind, j.cost, j.create_ms, d.model, d.method, d.teacher, d.seed, "
       "d.fold, d.epochs, k.name, "
-      "CASE WHEN now.cause = 0 THEN '' ELSE (SELECT message FROM attempt_rows a WHERE a.job = "
-      "j.key "
-      "AND a.cause != 0 ORDER BY number DESC LIMIT 1) END, "
+      "CASE WHEN now.cause = 0 THEN '' ELSE (SELECT message FROM attempt_rows a "
+      "WHERE a.job = j.key AND a.cause != 0 ORDER BY number DESC LIMIT 1) END, "
       "CASE WHEN now.state != 4 THEN 0 ELSE (SELECT max(step) + 1 FROM latest_points p "
       "WHERE p.job = j.key) END",
       full ? ", d.spec, r.result" : "");

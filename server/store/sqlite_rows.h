@@ -19,9 +19,8 @@ core::SweepRow ReadSweepRow(const Statement& row);
 // 17 columns of job_states as `now`, from `at`.
 inline constexpr char kJobColumns[] =
     "now.state, now.cause, now.lost, now.crashed, now.artifact, now.attempt, now.worker, "
-    "now.lost_on_1, "
-    "now.lost_on_2, now.lost_on_3, now.points, now.lease_ms, now.start_ms, now.end_ms, "
-    "now.memory_bytes, now.memory_hinted, now.slot";
+    "now.lost_on_1, now.lost_on_2, now.lost_on_3, now.points, now.lease_ms, now.start_ms, "
+    "now.end_ms, now.memory_bytes, now.memory_hinted, now.slot";
 inline constexpr int kJobColumnCount = 17;
 core::JobRow ReadJobRow(const Statement& row, int at);
 
