@@ -122,6 +122,8 @@ void FailAttempt(Draft& draft, JobKey key, FailureCause cause, const std::string
                  double device_s) {
   JobRow& row = draft.EditJob(key);
   const WorkerKey worker = row.worker;
+  // What it lacked may be the state to go on from: the next one does without.
+  if (cause == FailureCause::kArtifact && row.start_ms == 0) draft.SetCheckpoint(key, std::nullopt);
   bool again = SpendBudget(row, cause, worker);
   std::string advice;
   if (cause == FailureCause::kOutOfMemory) {

@@ -162,6 +162,46 @@ TEST_F(CheckpointTest, WhoseFileIsLostIsForgotten) {
   EXPECT_EQ(Known(), nullptr);
 }
 
+// The second attempt is leased, has not begun, and the file that it was given is lost.
+class LostBeforeItBeginsTest : public CheckpointTest {
+ protected:
+  LostBeforeItBeginsTest() {
+    const Grant first = loop_.Take(worker_);
+    AddPoints(loop_, first.id, 3);
+    Say(worker_, Report(first.id, 2, 2));
+    Lose();
+    other_.wanted = 1;
+    const SyncReply reply = loop_.Exchange(other_);
+    EXPECT_THAT(reply.grants, SizeIs(1));
+    second_ = reply.grants.at(0);
+    EXPECT_TRUE(second_.checkpoint);
+    EXPECT_TRUE(loop_.Do(ArtifactLost{HashOf("checkpoint 2")}).ok());
+    other_.wanted = 0;
+  }
+
+  FakeWorker other_ = Named("w2");
+  Grant second_;
+};
+
+TEST_F(LostBeforeItBeginsTest, WhoHasItGoesOnFromItAndThePointsBeforeStay) {
+  other_.live.push_back({second_.id, true, 0, second_.slot});
+  loop_.Send(other_);
+  EXPECT_EQ(loop_.StateOf("a"), JobState::kRunning);
+  const auto points = loop_.store().reader().Metrics(IdOf("a"), {}, 100);
+  ASSERT_TRUE(points.ok()) << points.status();
+  EXPECT_THAT(*points, SizeIs(2)) << "of the epochs that are not trained again";
+}
+
+TEST_F(LostBeforeItBeginsTest, WhoLacksItFailsAndTheNextDoesWithout) {
+  loop_.Fail(other_, second_.id, FailureCause::kArtifact);
+  EXPECT_EQ(Known(), nullptr);
+  const Grant third = loop_.Take(other_);
+  EXPECT_FALSE(third.checkpoint);
+  const auto points = loop_.store().reader().Metrics(IdOf("a"), {}, 100);
+  ASSERT_TRUE(points.ok()) << points.status();
+  EXPECT_THAT(*points, IsEmpty()) << "it begins anew";
+}
+
 TEST_F(CheckpointTest, TheMostGenerousSweepSaysHowOftenAndHowLong) {
   const auto submit = [this](const char* name, int every_s, int limit_s) {
     auto spec = std::make_shared<v1::SweepSpec>();
