@@ -46,7 +46,6 @@ void SimCoordinator::Start() {
           PokeExpander();
         });
       });
-  last_token_ = 0;
   inbox_.clear();
   take_at_ = absl::InfiniteDuration();
   turns_.clear();

@@ -101,6 +101,8 @@ class SimCoordinator {
   // Of the process.
   std::unique_ptr<Strand> strand_;
   std::unique_ptr<Expander> expander_;
+  // Not begun anew by a restart: a cancellation that is still on its way names a token of before,
+  // which in truth goes to a process that is gone.
   core::Token last_token_ = 0;
   std::deque<Strand::Item> inbox_;
   absl::Duration take_at_ = absl::InfiniteDuration();  // true time, when to look into it
