@@ -31,8 +31,6 @@ namespace {
 // through them.
 constexpr int64_t kCombinationsPerJob = 16;
 
-constexpr int32_t kNoTeacher = -1;
-
 // Up to the next eighth of a power of two: an estimate is no better, and queues keep jobs apart by
 // their need (queue.h).
 int64_t RoundedMemory(int64_t bytes) {
@@ -367,7 +365,7 @@ absl::Status Expander::AddTeacher(const Choice& choice, const Fold& fold) {
   job.method = MethodLabel(spec.method());
   SetMemory(job, spec, choice, fold, parts);
   const JobId id = TrainingIds(spec).Of(Seed(choice), std::nullopt);
-  Add(id, jobs_.AddPattern(std::move(job)), Seed(choice), kNoTeacher);
+  Add(id, jobs_.AddPattern(std::move(job)), Seed(choice), Expansion::kNoTeacher);
   teacher_jobs_.emplace(key, places_.at(id));
   return absl::OkStatus();
 }
@@ -391,7 +389,7 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
   }
   if (Excluded(parts)) return absl::OkStatus();
   RETORT_ASSIGN_OR_RETURN(const Common* common, CommonOf(choice, fold, parts));
-  int32_t teacher = kNoTeacher;
+  int32_t teacher = Expansion::kNoTeacher;
   if (needs_teacher && parts.teacher->given != nullptr) {
     const auto& data = sweep_.datasets(train_on_[static_cast<size_t>(choice.train_on)]);
     RETORT_RETURN_IF_ERROR(
@@ -406,7 +404,8 @@ absl::Status Expander::AddStudent(const Choice& choice, const Fold& fold) {
     }
     teacher = trained->second;
   }
-  const auto teacher_id = teacher == kNoTeacher ? std::nullopt : std::optional(jobs_.id(teacher));
+  const auto teacher_id =
+      teacher == Expansion::kNoTeacher ? std::nullopt : std::optional(jobs_.id(teacher));
   Add(common->ids->Of(Seed(choice), teacher_id), common->pattern, Seed(choice), teacher);
   return absl::OkStatus();
 }

@@ -19,7 +19,7 @@ std::vector<NewJob> Expansion::Jobs(int64_t first, int64_t count) const {
     job.seed = entry.seed;
     own.set_seed(entry.seed);
     own.clear_teacher_job();
-    if (entry.teacher >= 0) {
+    if (entry.teacher != kNoTeacher) {
       job.teacher = id(entry.teacher);
       own.set_teacher_job(job.teacher->hex());
     }

@@ -4,7 +4,6 @@
 #define RETORT_SERVER_CORE_EXPANSION_H_
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "common/ids.h"
@@ -15,6 +14,8 @@ namespace retort::core {
 // Pure.
 class Expansion {
  public:
+  static constexpr int32_t kNoTeacher = -1;
+
   int64_t size() const { return static_cast<int64_t>(entries_.size()); }
   // The jobs at `first` and after it: so many, or as many as there are.
   std::vector<NewJob> Jobs(int64_t first, int64_t count) const;
@@ -27,7 +28,7 @@ class Expansion {
   // What jobs that differ in id, seed and teacher's job alone have in common; numbered from 0.
   // The spec is without seed and teacher_job.
   int32_t AddPattern(NewJob pattern);
-  // One more job. Its teacher stands before it; -1 without one.
+  // One more job. Its teacher, a position or kNoTeacher, stands before it.
   void Add(const JobId& id, int32_t pattern, int64_t seed, int32_t teacher);
 
  private:
@@ -35,7 +36,7 @@ class Expansion {
     JobId id;
     int64_t seed;
     int32_t pattern;
-    int32_t teacher;  // position
+    int32_t teacher;
   };
 
   std::vector<NewJob> patterns_;

@@ -140,10 +140,11 @@ absl::StatusOr<Decision> DecideArtifactLost(const State& state, const ArtifactLo
                                             const Now& now) {
   Draft draft(state, now);
   for (const auto& [key, checkpoint] : state.checkpoints()) {
+    if (checkpoint.file.hash != lost.hash) continue;
     // Whoever has a lease that has not begun may hold the file already: it goes on from there, and
     // the points before are still needed. If not, it fails for want of it (FailAttempt).
-    const bool may_be_held = state.job(key).row.state == JobState::kLeased;
-    if (checkpoint.file.hash == lost.hash && !may_be_held) draft.SetCheckpoint(key, std::nullopt);
+    if (state.job(key).row.state == JobState::kLeased) continue;
+    draft.SetCheckpoint(key, std::nullopt);
   }
   constexpr size_t kMost = 5000;
   for (const JobKey key : state.Producers(lost.hash, kMost)) {

@@ -11,7 +11,7 @@
 
 namespace retort::store {
 
-// Records by kind, each in the order of the batch. Of those that write one row whole there is one.
+// Records by kind, each in the order of the batch: of several that write one row the last holds.
 struct BulkRecords {
   std::vector<const core::JobCreated*> created;
   std::vector<const core::JobChanged*> changed;
